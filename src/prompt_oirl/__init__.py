@@ -1,0 +1,1 @@
+"""Learn from logs which prompt works for which query."""

@@ -1,0 +1,108 @@
+"""The three things a log is made of: queries, prompts and demonstrations, each checked when made."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal, Self
+
+from prompt_oirl.errors import DataError
+
+__all__ = ["SLOT", "Demonstration", "Prompt", "Query", "text_hash"]
+
+SLOT = "{{query}}"
+"""The literal that a template holds where the query goes. It is replaced, never formatted or evaluated."""
+
+Reward = Literal[0, 1]
+
+
+def text_hash(text: str) -> str:
+    """Return the first 16 hexadecimal digits of the sha256 of `text` in UTF-8."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One input text.
+
+    Raises:
+        DataError: The text is empty or not a string.
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str) or not self.text.strip():
+            raise DataError(f"a query must be a non-empty text, got {self.text!r}; drop the row or fill it in")
+
+    @property
+    def id(self) -> str:
+        """The hash of the text: equal texts are one query wherever they come from."""
+        return text_hash(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One wording that can be put around a query.
+
+    Raises:
+        DataError: The id is empty, or the template has no `{{query}}` slot.
+    """
+
+    id: str
+    """Name of the prompt, unique within a prompt set."""
+
+    template: str
+    """The whole message, with a literal `{{query}}` where the query goes."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.id, str) or not self.id.strip():
+            raise DataError(f"a prompt needs a non-empty id, got {self.id!r}")
+        if not isinstance(self.template, str) or SLOT not in self.template:
+            raise DataError(
+                f"prompt {self.id!r}: the template {self.template!r} has no {SLOT} slot; "
+                f"write {SLOT} where the query goes, or use Prompt.from_text for a wording that follows the query"
+            )
+
+    @classmethod
+    def from_text(cls, text: str, *, id: str | None = None) -> Self:
+        """Make a prompt of a bare wording: a text with a slot is a template, any other follows the query.
+
+        Args:
+            text: The wording, with or without a `{{query}}` slot.
+            id: Its name; the hash of the wording if not given.
+        """
+        template = text if SLOT in text else f"{SLOT}\n{text}"
+        return cls(id=id or text_hash(text), template=template)
+
+    @property
+    def text(self) -> str:
+        """The wording alone, without the slot: what features are made of."""
+        return self.template.replace(SLOT, "").strip()
+
+    def render(self, query: Query) -> str:
+        """Return the template with the query in its slot."""
+        return self.template.replace(SLOT, query.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Demonstration:
+    """One logged trial: a query asked with a prompt, what came back, and what it was worth.
+
+    Raises:
+        DataError: The reward is neither 0, 1 nor None.
+    """
+
+    query: Query
+    prompt: Prompt
+    reward: Reward | None
+    """1 for a correct answer, 0 for a wrong one, None where there is none: an error, an unparsed answer."""
+
+    answer: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.reward not in (0, 1, None):
+            raise DataError(
+                f"a reward is 1, 0 or None (missing), got {self.reward!r} for query {self.query.text[:60]!r} "
+                f"and prompt {self.prompt.id!r}"
+            )

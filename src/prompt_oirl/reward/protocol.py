@@ -1,0 +1,43 @@
+"""The reward model Υ: scores every query × prompt without calling an LLM."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, Self, runtime_checkable
+
+from prompt_oirl.arrays import FloatArray
+from prompt_oirl.demonstrations import Demonstrations
+from prompt_oirl.records import Prompt, Query
+
+__all__ = ["RewardModel"]
+
+
+@runtime_checkable
+class RewardModel(Protocol):
+    """Learns from demonstrations how good each prompt is for a query.
+
+    Scores are compared within a query only. A model that estimates the success probability says so with
+    `gives_probabilities`; only then may its scores be compared with a threshold or scored as a classifier.
+    """
+
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether scores estimate P(reward = 1 | query, prompt)."""
+        ...
+
+    def fit(self, demonstrations: Demonstrations) -> Self:
+        """Learn from demonstrations and return self.
+
+        Raises:
+            DataError: The demonstrations cannot be learnt from.
+        """
+        ...
+
+    def score(self, queries: Sequence[Query], prompts: Sequence[Prompt]) -> FloatArray:
+        """Return (n_queries, n_prompts) scores, higher for better.
+
+        Raises:
+            NotFittedError: `fit` was not called.
+            UnseenPromptError: A prompt was not in training and the model cannot score unseen prompts.
+        """
+        ...

@@ -1,0 +1,128 @@
+"""Query groups, grouped folds and splits, and the check that evaluation queries were not trained on.
+
+A group is a set of queries that must stay on one side of every split. By default near-duplicates form a group:
+"Tom has 3 apples." and "Tom has 7 apples." are one question with other numbers, and a model that has seen the first
+has been told about the second. Grouping by identical text only is available under a name that says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import numpy as np
+
+from prompt_oirl.arrays import FloatArray, IntArray
+from prompt_oirl.errors import LeakageError, ParameterError
+from prompt_oirl.records import Query
+
+__all__ = ["Grouping", "check_no_leakage", "grouped_folds", "grouped_split", "query_groups", "query_template"]
+
+Grouping = Literal["template", "question"]
+"""`template`: near-duplicates together. `question`: identical texts only, so near-duplicates leak across the split."""
+
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_PUNCTUATION = re.compile(r"[^\w\s]")
+
+
+def query_template(text: str) -> str:
+    """Return the text with case, punctuation and numbers folded: equal for near-duplicates."""
+    without_numbers = _NUMBER.sub(" 0 ", text.lower())
+    return " ".join(_PUNCTUATION.sub(" ", without_numbers).split())
+
+
+def _group_keys(queries: Sequence[Query], by: Grouping) -> list[str]:
+    if by == "template":
+        return [query_template(query.text) for query in queries]
+    if by == "question":
+        return [query.text for query in queries]
+    raise ParameterError(f"by={by!r} is no way of grouping queries; use 'template' (default) or 'question'")
+
+
+def query_groups(queries: Sequence[Query], by: Grouping = "template") -> IntArray:
+    """Number the groups of near-duplicate queries, in order of first appearance.
+
+    Returns:
+        (n_queries,) group number of each query, from 0.
+
+    Raises:
+        ParameterError: `by` is not a known grouping.
+    """
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(key, len(numbers)) for key in _group_keys(queries, by)], dtype=np.int64)
+
+
+def _assign_folds(groups: IntArray, weights: FloatArray, n_folds: int, seed: int) -> IntArray:
+    """Deal whole groups, in random order, each to the lightest fold so far."""
+    n_groups = int(groups.max()) + 1
+    group_weights = np.bincount(groups, weights=weights, minlength=n_groups)
+    fold_of_group = np.empty(n_groups, dtype=np.int64)
+    load = np.zeros(n_folds)
+    for group in np.random.default_rng(seed).permutation(n_groups):
+        lightest = int(load.argmin())
+        fold_of_group[group] = lightest
+        load[lightest] += group_weights[group]
+    return fold_of_group[groups]
+
+
+def grouped_folds(
+    groups: IntArray, n_folds: int = 5, *, seed: int, weights: FloatArray | None = None
+) -> Iterator[tuple[IntArray, IntArray]]:
+    """Yield (train, test) index arrays such that no group is on both sides.
+
+    Args:
+        groups: (n_queries,) group numbers from 0, without gaps, as `query_groups` gives them.
+        n_folds: Number of folds, at least 2.
+        seed: Of the random order in which groups are dealt to folds.
+        weights: (n_queries,) what each query counts when folds are balanced, such as its trials; 1 if not given.
+
+    Raises:
+        ParameterError: Fewer than two folds, or fewer groups than folds.
+    """
+    if n_folds < 2:
+        raise ParameterError(f"n_folds={n_folds}: at least 2 folds are needed")
+    n_groups = len(np.unique(groups))
+    if n_groups < n_folds:
+        raise ParameterError(
+            f"{n_folds} folds need at least {n_folds} groups of queries, got {n_groups}; "
+            "log more queries or ask for fewer folds"
+        )
+    fold_of_query = _assign_folds(groups, np.ones(len(groups)) if weights is None else weights, n_folds, seed)
+    for fold in range(n_folds):
+        yield np.flatnonzero(fold_of_query != fold), np.flatnonzero(fold_of_query == fold)
+
+
+def grouped_split(groups: IntArray, *, test_size: float, seed: int) -> tuple[IntArray, IntArray]:
+    """Return (train, test) index arrays with about `test_size` of the queries in test and no group on both sides.
+
+    Raises:
+        ParameterError: `test_size` is not strictly between 0 and 1, or there are fewer than two groups.
+    """
+    if not 0 < test_size < 1:
+        raise ParameterError(f"test_size={test_size}: a fraction strictly between 0 and 1 is needed")
+    n_groups = int(groups.max()) + 1 if len(groups) else 0
+    if n_groups < 2:
+        raise ParameterError(f"a split needs at least two groups of queries, got {n_groups}; log more queries")
+    order = np.random.default_rng(seed).permutation(n_groups)
+    sizes = np.bincount(groups, minlength=n_groups)[order]
+    n_test_groups = int(np.clip(np.searchsorted(np.cumsum(sizes), test_size * len(groups)) + 1, 1, n_groups - 1))
+    is_test = np.isin(groups, order[:n_test_groups])
+    return np.flatnonzero(~is_test), np.flatnonzero(is_test)
+
+
+def check_no_leakage(train: Sequence[Query], test: Sequence[Query], *, by: Grouping = "template") -> None:
+    """Raise if test queries, or near-duplicates of them, are in the training set.
+
+    Raises:
+        LeakageError: With the count, an example and the way out.
+    """
+    seen = set(_group_keys(train, by))
+    leaked = [query for query, key in zip(test, _group_keys(test, by), strict=True) if key in seen]
+    if leaked:
+        raise LeakageError(
+            f"{len(leaked)} of {len(test)} test queries are in the training set "
+            f"({'the same text' if by == 'question' else 'the same up to numbers, case and punctuation'}), "
+            f"for example {leaked[0].text[:80]!r}; a gain measured on them is no evidence for new queries. "
+            "Split with Demonstrations.split, which keeps near-duplicates on one side"
+        )
