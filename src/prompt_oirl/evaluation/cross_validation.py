@@ -1,0 +1,70 @@
+"""Choices for every query by a policy that has not seen it, nor a near-duplicate of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from prompt_oirl.arrays import IntArray
+from prompt_oirl.demonstrations import Demonstrations
+from prompt_oirl.policies import BestSinglePrompt, Policy
+from prompt_oirl.splits import Grouping, grouped_folds
+
+__all__ = ["CrossValidation", "cross_validate"]
+
+
+@dataclass(frozen=True, eq=False)
+class CrossValidation:
+    """Out-of-fold choices; `gain(demonstrations, cv.choices, cv.baseline, groups=cv.groups)` is what they are worth."""
+
+    choices: IntArray
+    """(n_queries,) index into `demonstrations.prompts` of the prompt chosen by the policy made on the other folds."""
+
+    baseline: IntArray
+    """(n_queries,) index of the best single prompt of the other folds."""
+
+    folds: IntArray
+    """(n_queries,) fold that each query was held out in."""
+
+    groups: IntArray
+    """(n_queries,) group number of each query."""
+
+    seed: int
+    """Of the folds."""
+
+
+def cross_validate(
+    make_policy: Callable[[Demonstrations], Policy],
+    demonstrations: Demonstrations,
+    *,
+    by: Grouping = "template",
+    n_folds: int = 5,
+    seed: int,
+) -> CrossValidation:
+    """Choose for each fold's queries with a policy made on the other folds.
+
+    One seed of the folds is no result: average over at least five with `average_gain`.
+
+    Args:
+        make_policy: Makes a policy of training demonstrations, and may look at nothing else.
+        demonstrations: All demonstrations.
+        by: What makes a group of queries, which is never parted; the default keeps near-duplicates together.
+        n_folds: Number of folds.
+        seed: Of the random choice of folds.
+
+    Raises:
+        ParameterError: Fewer than two folds, or fewer groups than folds.
+        DataError: No prompt was tried on some training part.
+    """
+    groups = demonstrations.groups(by)
+    weights = demonstrations.repeats.astype(np.float64)
+    choices, baseline, folds = (np.zeros(demonstrations.n_queries, dtype=np.int64) for _ in range(3))
+    for fold, (train, test) in enumerate(grouped_folds(groups, n_folds, seed=seed, weights=weights)):
+        training = demonstrations.select_queries(train)
+        queries = demonstrations.select_queries(test).queries
+        choices[test] = make_policy(training).choose(queries, demonstrations.prompts)
+        baseline[test] = BestSinglePrompt.chosen_on(training).choose(queries, demonstrations.prompts)
+        folds[test] = fold
+    return CrossValidation(choices=choices, baseline=baseline, folds=folds, groups=groups, seed=seed)
