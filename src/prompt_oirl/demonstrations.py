@@ -6,6 +6,7 @@ cannot leak from one side of a split to the other.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -154,6 +155,16 @@ class Demonstrations:
     def success_rates(self) -> FloatArray:
         """(n_prompts,) successes of all trials of each prompt, NaN for a prompt without a scored trial."""
         return _ratio(self.successes.sum(axis=0), self.trials.sum(axis=0))
+
+    @property
+    def sha256(self) -> str:
+        """The hash of queries, prompts and counts: equal for equal demonstrations, wherever they were read from."""
+        digest = hashlib.sha256()
+        texts = [query.text for query in self.queries] + [f"{prompt.id}\0{prompt.template}" for prompt in self.prompts]
+        digest.update("\0\0".join(texts).encode())
+        for counts in (self.trials, self.successes, self.unscored):
+            digest.update(np.ascontiguousarray(counts, dtype=np.int64).tobytes())
+        return digest.hexdigest()
 
     def groups(self, by: Grouping = "template") -> IntArray:
         """Return the (n_queries,) group number of each query; see `prompt_oirl.splits.query_groups`."""

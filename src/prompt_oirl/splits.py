@@ -8,16 +8,26 @@ has been told about the second. Grouping by identical text only is available und
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import Literal
 
 import numpy as np
 
-from prompt_oirl.arrays import FloatArray, IntArray
+from prompt_oirl.arrays import BoolArray, FloatArray, IntArray
 from prompt_oirl.errors import LeakageError, ParameterError
-from prompt_oirl.records import Query
+from prompt_oirl.records import Query, text_hash
 
-__all__ = ["Grouping", "check_no_leakage", "grouped_folds", "grouped_split", "query_groups", "query_template"]
+__all__ = [
+    "Grouping",
+    "check_no_leakage",
+    "check_unseen",
+    "group_hashes",
+    "grouped_folds",
+    "grouped_split",
+    "is_seen",
+    "query_groups",
+    "query_template",
+]
 
 Grouping = Literal["template", "question"]
 """`template`: near-duplicates together. `question`: identical texts only, so near-duplicates leak across the split."""
@@ -111,18 +121,36 @@ def grouped_split(groups: IntArray, *, test_size: float, seed: int) -> tuple[Int
     return np.flatnonzero(~is_test), np.flatnonzero(is_test)
 
 
+def group_hashes(queries: Sequence[Query], by: Grouping = "template") -> frozenset[str]:
+    """Return a hash for each group of queries: enough to recognise them later without keeping their text."""
+    return frozenset(text_hash(key) for key in _group_keys(queries, by))
+
+
+def is_seen(queries: Sequence[Query], seen: Set[str], *, by: Grouping = "template") -> BoolArray:
+    """Return (n_queries,) whether each query's group is among `seen`, as `group_hashes` made it."""
+    return np.array([text_hash(key) in seen for key in _group_keys(queries, by)], dtype=np.bool_)
+
+
 def check_no_leakage(train: Sequence[Query], test: Sequence[Query], *, by: Grouping = "template") -> None:
     """Raise if test queries, or near-duplicates of them, are in the training set.
 
     Raises:
         LeakageError: With the count, an example and the way out.
     """
-    seen = set(_group_keys(train, by))
-    leaked = [query for query, key in zip(test, _group_keys(test, by), strict=True) if key in seen]
-    if leaked:
+    check_unseen(test, group_hashes(train, by), by=by)
+
+
+def check_unseen(test: Sequence[Query], seen: Set[str], *, by: Grouping = "template") -> None:
+    """Raise if a test query's group is among `seen`, as `group_hashes` made it of the training queries.
+
+    Raises:
+        LeakageError: With the count, an example and the way out.
+    """
+    leaked = np.flatnonzero(is_seen(test, seen, by=by))
+    if len(leaked):
         raise LeakageError(
             f"{len(leaked)} of {len(test)} test queries are in the training set "
             f"({'the same text' if by == 'question' else 'the same up to numbers, case and punctuation'}), "
-            f"for example {leaked[0].text[:80]!r}; a gain measured on them is no evidence for new queries. "
-            "Split with Demonstrations.split, which keeps near-duplicates on one side"
+            f"for example {test[leaked[0]].text[:80]!r}; a gain measured on them is no evidence for new queries. "
+            "Split with Demonstrations.split, which keeps near-duplicates on one side, or leave these queries out"
         )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, Self, runtime_checkable
 
-from prompt_oirl.arrays import FloatArray
+from prompt_oirl.arrays import FloatArray, IntArray
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.records import Prompt, Query
 
-__all__ = ["RewardModel"]
+__all__ = ["LeavesGroupsOut", "RewardModel"]
 
 
 @runtime_checkable
@@ -39,5 +39,19 @@ class RewardModel(Protocol):
         Raises:
             NotFittedError: `fit` was not called.
             UnseenPromptError: A prompt was not in training and the model cannot score unseen prompts.
+        """
+        ...
+
+
+@runtime_checkable
+class LeavesGroupsOut(Protocol):
+    """A reward model that knows, without fitting again, what it would score without a group of queries."""
+
+    def leave_group_out(self, demonstrations: Demonstrations, groups: IntArray) -> FloatArray:
+        """Return (n_queries, n_prompts) each query's scores by the model fitted without its group.
+
+        Args:
+            demonstrations: Training demonstrations; every query needs a scored trial.
+            groups: (n_queries,) group numbers.
         """
         ...

@@ -1,0 +1,232 @@
+"""What commands print: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from prompt_oirl.evaluation import Estimate, Evaluation
+from prompt_oirl.inspection import Inspection
+from prompt_oirl.recommender import Recommendation
+from prompt_oirl.reproduction.rows import ResultRow
+from prompt_oirl.selection import Contest, Selection
+from prompt_oirl.testing.demo import Demo
+
+__all__ = [
+    "console",
+    "error_console",
+    "interval",
+    "percent",
+    "points",
+    "print_demo",
+    "print_evaluation",
+    "print_inspection",
+    "print_json",
+    "print_recommendation",
+    "print_reproduction",
+    "print_selection",
+    "progress_bar",
+    "table",
+]
+
+
+def console() -> Console:
+    """Return the console that results go to."""
+    return Console(highlight=False, soft_wrap=True)
+
+
+def error_console() -> Console:
+    """Return the console that errors and progress go to."""
+    return Console(stderr=True, highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """Print JSON on standard output; what is not a number becomes null."""
+    console().print(json.dumps(_finite(value), ensure_ascii=False, indent=2), markup=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def percent(value: float) -> str:
+    """Return a fraction as a percentage with one decimal."""
+    return "–" if math.isnan(value) else f"{100 * value:.1f} %"
+
+
+def points(value: float) -> str:
+    """Return a difference of fractions in percentage points, with its sign."""
+    return f"{100 * value:+.1f}"
+
+
+def interval(estimate: Estimate) -> str:
+    """Return a gain in percentage points with its interval."""
+    return f"{points(estimate.value)} points [{points(estimate.low)}, {points(estimate.high)}]"
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """Make a table whose first column is text and whose others are figures."""
+    made = Table(title=title, title_justify="left", title_style="bold", show_edge=False, pad_edge=False)
+    for position, column in enumerate(columns):
+        made.add_column(column, justify="right" if position else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Show progress on standard error; yields a function of done, total and what was done last.
+
+    Without a terminal every twentieth of the work is a plain line.
+    """
+    out = error_console()
+    if not out.is_terminal:
+        yield lambda done, total, last: _plain_progress(out, title, done, total, last)
+        return
+    with Progress(console=out, transient=True) as progress:
+        task = progress.add_task(title, total=None)
+        yield lambda done, total, last: progress.update(
+            task, completed=done, total=total, description=f"{title} ({last})"
+        )
+
+
+def _plain_progress(out: Console, title: str, done: int, total: int, last: str) -> None:
+    step = max(1, total // 20)
+    if done % step == 0 or done == total:
+        out.print(f"{title}: {done} of {total} ({last})", markup=False)
+
+
+def print_selection(selection: Selection) -> None:
+    """Print what was tried in cross-validation, the best head start of each candidate, and the verdict."""
+    by_candidate: dict[str, Contest] = {}
+    for contest in selection.contests:
+        by_candidate[contest.candidate] = max(
+            by_candidate.get(contest.candidate, contest), contest, key=lambda each: each.rank
+        )
+    rows = [
+        (name, f"{contest.head_start:.2f}", points(contest.gain.value), points(contest.gain.low))
+        for name, contest in by_candidate.items()
+    ]
+    out = console()
+    columns = ("reward model", "head start", "gain", f"lower bound ({selection.confidence:.0%})")
+    out.print(table("Cross-validated gain over the best single prompt, points", columns, rows))
+    if selection.pays:
+        out.print(f"Choosing per query pays: {selection.best.candidate} is used.")
+    else:
+        out.print("No reward model has been shown to beat the best single prompt: that prompt is used for every query.")
+
+
+def print_evaluation(evaluation: Evaluation) -> None:
+    """Print the policy's value, its gain with both intervals, and the win map."""
+    out = console()
+    gain = evaluation.gain
+    out.print(f"Success rate of the recommended prompts  {percent(evaluation.value.value)}")
+    out.print(f"Success rate of the best single prompt   {percent(evaluation.baseline_value.value)}")
+    out.print(
+        f"[bold]Gain  {interval(gain)}[/bold], 95 % interval (bootstrap {interval(evaluation.gain_by_bootstrap)})"
+    )
+    left_out = f"; {gain.n_left_out} queries left out" if gain.n_left_out else ""
+    out.print(f"on {gain.n_queries} queries in {gain.n_groups} groups, {gain.n_trials} trials{left_out}")
+    rows = [
+        (wins.prompt_id, str(wins.n_queries), _rate(wins.value), _rate(wins.baseline_value))
+        for wins in evaluation.win_map
+    ]
+    columns = ("prompt", "queries", "success rate", "best single prompt there")
+    out.print(table("Where each prompt is chosen", columns, rows))
+
+
+def _rate(estimate: Estimate | None) -> str:
+    return "–" if estimate is None else percent(estimate.value)
+
+
+def print_inspection(inspection: Inspection) -> None:
+    """Print what is in the logs."""
+    out = console()
+    out.print(
+        f"{inspection.n_queries} queries × {inspection.n_prompts} prompts: {inspection.n_trials} trials with a reward, "
+        f"{inspection.n_unscored} without (errors, unparsed), {inspection.n_untried_cells} cells not tried"
+    )
+    rows = [
+        (counts.id, _rate(counts.success_rate), str(counts.trials), str(counts.unscored), str(counts.untried))
+        for counts in inspection.prompts
+    ]
+    out.print(table("Prompts", ("prompt", "success rate", "trials", "without reward", "queries untried"), rows))
+    repeats, duplicates = inspection.repeats, inspection.duplicates
+    agreement = (
+        "" if repeats.agreement is None else f"; two of them agree {percent(repeats.agreement.value)} of the time"
+    )
+    out.print(f"Repeats: {repeats.n_cells} cells have more than one trial{agreement}")
+    out.print(
+        f"Near-duplicates: {inspection.n_queries} queries in {duplicates.n_groups} groups; "
+        f"{duplicates.n_queries_in_them} queries share theirs with another"
+    )
+    for group in duplicates.largest[:3]:
+        out.print(f"  {group.n_queries} × {group.examples[0]}", markup=False, style="dim")
+    if inspection.overlap is not None:
+        overlap = inspection.overlap
+        out.print(
+            f"Overlap: of {overlap.n_queries} queries in the second file, {overlap.n_same_text} are here word for "
+            f"word, {overlap.n_same_template} up to numbers, case and punctuation"
+        )
+
+
+def print_recommendation(recommendation: Recommendation) -> None:
+    """Print the prompt, the reason, and the runners-up."""
+    out = console()
+    out.print(recommendation.query.text, style="dim", markup=False)
+    out.print(f"→ {recommendation.prompt.id}: {recommendation.reason}", markup=False)
+    ranking = [(recommendation.prompt.id, recommendation.score)]
+    ranking += [(other.prompt.id, other.score) for other in recommendation.runners_up]
+    out.print("  scores: " + ", ".join(f"{name} {score:+.3f}" for name, score in ranking), style="dim", markup=False)
+
+
+def print_demo(demo: Demo) -> None:
+    """Print the demo's whole story."""
+    out = console()
+    out.print("[bold]All data here are simulated[/bold]: word problems and answers are made up, the truth is known.\n")
+    print_inspection(demo.inspection)
+    out.print("\n[bold]What was learnt[/bold] on 70 % of the query groups")
+    print_selection(demo.recommender.selection_)
+    out.print("\n[bold]What it is worth[/bold] on the other 30 %")
+    print_evaluation(demo.evaluation)
+    out.print(
+        f"The true gain is {points(demo.true_gain)} points; always choosing the truly best prompt would gain "
+        f"{points(demo.true_headroom)}."
+    )
+    out.print("\n[bold]Three recommendations[/bold]")
+    for recommendation in demo.recommendations:
+        print_recommendation(recommendation)
+    out.print(f"\nLogs, recommender and evaluation lie in {demo.folder}/. Next:", markup=False)
+    out.print(f"  prompt-oirl inspect {demo.folder}/logs.jsonl --grader numeric", markup=False)
+    out.print(f"  prompt-oirl train {demo.folder}/logs.jsonl --grader numeric --out my-recommender", markup=False)
+
+
+def print_reproduction(rows: Sequence[ResultRow]) -> None:
+    """Print the leak-free gains with all prompts, the table that matters, or what tables there are."""
+    shown = [row for row in rows if row.table == "leak_free" and row.gain is not None and row.prompts is not None]
+    largest = {(row.llm, row.dataset): max(r.k or 0 for r in shown if r.dataset == row.dataset and r.llm == row.llm)
+               for row in shown}  # fmt: skip
+    cells = [
+        (f"{row.llm} {row.dataset} {row.protocol}", row.method, percent(row.value or 0.0), points(row.gain or 0.0),
+         f"[{points(row.low or 0.0)}, {points(row.high or 0.0)}]")
+        for row in shown if row.k == largest[row.llm, row.dataset]
+    ]  # fmt: skip
+    out = console()
+    if cells:
+        columns = ("leak-free, all prompts", "method", "success rate", "gain", "95 % interval")
+        out.print(table("Gain over the best single prompt, points", columns, cells), markup=False)
+    counts = Counter(row.table for row in rows)
+    out.print("Rows: " + ", ".join(f"{name} {count}" for name, count in counts.items()))

@@ -1,0 +1,8 @@
+"""The recommender: what a user fits on logs, asks for prompts, saves and loads."""
+
+from __future__ import annotations
+
+from prompt_oirl.recommender.recommendation import Recommendation, ScoredPrompt
+from prompt_oirl.recommender.recommender import Recommender
+
+__all__ = ["Recommendation", "Recommender", "ScoredPrompt"]

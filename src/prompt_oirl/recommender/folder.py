@@ -1,0 +1,151 @@
+"""A recommender as a folder: a manifest, its state as JSON, its arrays; no pickle, whole or not at all.
+
+```
+manifest.json   format version, sha256 of every other file, versions of what wrote it, a summary for people
+state.json      parameters and fitted attributes of every part
+arrays.npz      their arrays
+```
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import uuid
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from prompt_oirl.errors import ArtifactError
+from prompt_oirl.evaluation import Estimate
+from prompt_oirl.files import sha256_of
+from prompt_oirl.persistence import pack, unpack
+from prompt_oirl.policies import BestOfN, BestSinglePrompt
+from prompt_oirl.records import Prompt
+from prompt_oirl.reward import saved_types
+from prompt_oirl.selection import Contest, Selection
+
+if TYPE_CHECKING:
+    from prompt_oirl.recommender.recommender import Recommender
+
+__all__ = ["FORMAT_VERSION", "load_recommender", "save_recommender"]
+
+FORMAT_VERSION = 1
+_FILES = ("state.json", "arrays.npz")
+_TYPES = {each.__name__: each for each in (Prompt, BestOfN, BestSinglePrompt, Selection, Contest, Estimate)}
+
+
+def save_recommender(recommender: Recommender, folder: Path, *, overwrite: bool = False) -> None:
+    """Write a fitted recommender to a folder.
+
+    Args:
+        recommender: Fitted.
+        folder: What to make.
+        overwrite: Replace a recommender that is there already; nothing else is ever replaced.
+
+    Raises:
+        ArtifactError: Something is there already, or a part is of a type that cannot be saved.
+    """
+    replaced = _check_free(folder, overwrite=overwrite)
+    fitted = {name: value for name, value in vars(recommender).items() if name.endswith("_")}
+    settings = {name: getattr(recommender, name) for name in ("n_folds", "confidence", "by", "seed")}
+    state, arrays = pack({"settings": settings, "fitted": fitted}, _TYPES | saved_types())
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.parent / f".{folder.name}.{uuid.uuid4().hex}"
+    try:
+        temporary.mkdir()
+        (temporary / "state.json").write_text(json.dumps(state, ensure_ascii=False), encoding="utf-8")
+        np.savez_compressed(temporary / "arrays.npz", **arrays)  # type: ignore[arg-type]
+        manifest = json.dumps(_manifest(recommender, temporary), ensure_ascii=False, indent=2)
+        (temporary / "manifest.json").write_text(manifest + "\n", encoding="utf-8")
+        if replaced:
+            shutil.rmtree(folder)
+        temporary.replace(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _check_free(folder: Path, *, overwrite: bool) -> bool:
+    """Return whether a recommender is there that may be replaced; raise if anything else is."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return False
+    is_recommender = (folder / "manifest.json").is_file() and (folder / "state.json").is_file()
+    if not (overwrite and is_recommender):
+        way_out = "remove it, or allow it to be overwritten" if is_recommender else "name another folder"
+        raise ArtifactError(f"{folder} exists and is not empty; {way_out}")
+    return True
+
+
+def _manifest(recommender: Recommender, folder: Path) -> dict[str, Any]:
+    selection = recommender.selection_
+    return {
+        "format_version": FORMAT_VERSION,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "files": {
+            name: {"sha256": sha256_of(folder / name), "bytes": (folder / name).stat().st_size} for name in _FILES
+        },
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in ("prompt-oirl", "numpy", "scikit-learn", "lightgbm")},
+        "training_data_sha256": recommender.training_data_hash_,
+        "prompts": [prompt.id for prompt in recommender.prompts_],
+        "best_single_prompt": recommender.best_single_.prompt_id,
+        "chooses_per_query": selection.pays,
+        "reward_model": selection.best.candidate if selection.pays else None,
+        "head_start": selection.best.head_start if selection.pays else None,
+        "cross_validated_gain": selection.best.gain.to_dict(),
+    }
+
+
+def load_recommender(recommender: Recommender, folder: Path) -> Recommender:
+    """Fill a recommender with what `save_recommender` wrote, after checking every file against the manifest.
+
+    Raises:
+        ArtifactError: The folder is missing or incomplete, a byte differs, or its format version is another.
+    """
+    _check(folder)
+    state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+    with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
+        parts = unpack(state, dict(arrays), _TYPES | saved_types())
+    recommender.set_params(**parts["settings"])
+    for name, value in parts["fitted"].items():
+        setattr(recommender, name, value)
+    return recommender
+
+
+def _check(folder: Path) -> None:
+    manifest = _read_manifest(folder)
+    found = manifest.get("format_version")
+    if found != FORMAT_VERSION:
+        raise ArtifactError(
+            f"{folder} has format version {found!r}, this version of prompt-oirl reads {FORMAT_VERSION}; "
+            "train and save again, or install the version named in its manifest.json"
+        )
+    for name in _FILES:
+        path = folder / name
+        expected = manifest.get("files", {}).get(name, {}).get("sha256")
+        if not path.is_file():
+            raise ArtifactError(f"{path} is missing: the folder is incomplete; copy it again, or train and save again")
+        if sha256_of(path) != expected:
+            raise ArtifactError(
+                f"{path} has sha256 {sha256_of(path)}, its manifest says {expected}: the file was changed or damaged; "
+                "copy the folder again, or train and save again"
+            )
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / "manifest.json"
+    if not path.is_file():
+        raise ArtifactError(
+            f"{folder} is no saved recommender: it has no manifest.json; name a folder that `train` wrote"
+        )
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ArtifactError(f"{path} is not JSON ({error}); copy the folder again, or train and save again") from error
+    if not isinstance(manifest, dict):
+        raise ArtifactError(f"{path} holds {type(manifest).__name__}, not a manifest; train and save again")
+    return manifest

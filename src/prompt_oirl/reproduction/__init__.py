@@ -1,0 +1,1 @@
+"""The paper's tables from the released logs, and the leak-free ones."""
