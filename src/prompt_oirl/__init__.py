@@ -1,1 +1,133 @@
-"""Learn from logs which prompt works for which query."""
+"""Learn from logs which prompt works for which query, and recommend one per query without calling the LLM.
+
+```python
+import prompt_oirl
+
+logs = prompt_oirl.read_demonstrations("logs.jsonl")
+train, test = logs.split(test_size=0.3, seed=0)
+recommender = prompt_oirl.Recommender().fit(train)
+print(recommender.evaluate(test))
+recommender.recommend("Weng earns $12 an hour for babysitting. ...")
+recommender.save("recommender/")
+```
+
+Names are imported when they are first used: importing the package does no work.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from prompt_oirl.demonstrations import Demonstrations
+    from prompt_oirl.errors import PromptOIRLError
+    from prompt_oirl.evaluation import Estimate, Evaluation, cross_validate, evaluate
+    from prompt_oirl.features.embedders import EmbedderFeatures, PrecomputedEmbedder
+    from prompt_oirl.features.lexical import LexicalFeatures
+    from prompt_oirl.features.protocol import Embedder, TextFeatures
+    from prompt_oirl.features.similarity import TextSimilarity
+    from prompt_oirl.grading import CallableGrader, Grade, Grader, get_grader
+    from prompt_oirl.inspection import inspect
+    from prompt_oirl.policies import BestOfN, BestSinglePrompt, Oracle, Policy, RandomPrompt
+    from prompt_oirl.prompts import read_prompts, write_prompts
+    from prompt_oirl.recommender import Recommendation, Recommender
+    from prompt_oirl.records import Demonstration, Prompt, Query
+    from prompt_oirl.reward.advantage import AdvantageModel
+    from prompt_oirl.reward.baselines import AdditiveModel, Lookup, PromptMeans
+    from prompt_oirl.reward.calibration import CalibratedModel
+    from prompt_oirl.reward.joint import JointModel, PublishedRecipe
+    from prompt_oirl.reward.kernel_advantage import KernelAdvantage
+    from prompt_oirl.reward.logistic import LogisticModel
+    from prompt_oirl.reward.neighbours import NearestNeighbours
+    from prompt_oirl.reward.protocol import RewardModel
+    from prompt_oirl.selection import Candidate
+    from prompt_oirl.sources.release import Release
+    from prompt_oirl.sources.tabular import read_demonstrations, write_demonstrations
+
+__all__ = [
+    "AdditiveModel",
+    "AdvantageModel",
+    "BestOfN",
+    "BestSinglePrompt",
+    "CalibratedModel",
+    "CallableGrader",
+    "Candidate",
+    "Demonstration",
+    "Demonstrations",
+    "Embedder",
+    "EmbedderFeatures",
+    "Estimate",
+    "Evaluation",
+    "Grade",
+    "Grader",
+    "JointModel",
+    "KernelAdvantage",
+    "LexicalFeatures",
+    "LogisticModel",
+    "Lookup",
+    "NearestNeighbours",
+    "Oracle",
+    "Policy",
+    "PrecomputedEmbedder",
+    "Prompt",
+    "PromptMeans",
+    "PromptOIRLError",
+    "PublishedRecipe",
+    "Query",
+    "RandomPrompt",
+    "Recommendation",
+    "Recommender",
+    "Release",
+    "RewardModel",
+    "TextFeatures",
+    "TextSimilarity",
+    "cross_validate",
+    "evaluate",
+    "get_grader",
+    "inspect",
+    "read_demonstrations",
+    "read_prompts",
+    "write_demonstrations",
+    "write_prompts",
+]
+
+_MODULES = {
+    "demonstrations": ("Demonstrations",),
+    "errors": ("PromptOIRLError",),
+    "evaluation": ("Estimate", "Evaluation", "cross_validate", "evaluate"),
+    "features.embedders": ("EmbedderFeatures", "PrecomputedEmbedder"),
+    "features.lexical": ("LexicalFeatures",),
+    "features.protocol": ("Embedder", "TextFeatures"),
+    "features.similarity": ("TextSimilarity",),
+    "grading": ("CallableGrader", "Grade", "Grader", "get_grader"),
+    "inspection": ("inspect",),
+    "policies": ("BestOfN", "BestSinglePrompt", "Oracle", "Policy", "RandomPrompt"),
+    "prompts": ("read_prompts", "write_prompts"),
+    "recommender": ("Recommendation", "Recommender"),
+    "records": ("Demonstration", "Prompt", "Query"),
+    "reward.advantage": ("AdvantageModel",),
+    "reward.baselines": ("AdditiveModel", "Lookup", "PromptMeans"),
+    "reward.calibration": ("CalibratedModel",),
+    "reward.joint": ("JointModel", "PublishedRecipe"),
+    "reward.kernel_advantage": ("KernelAdvantage",),
+    "reward.logistic": ("LogisticModel",),
+    "reward.neighbours": ("NearestNeighbours",),
+    "reward.protocol": ("RewardModel",),
+    "selection": ("Candidate",),
+    "sources.release": ("Release",),
+    "sources.tabular": ("read_demonstrations", "write_demonstrations"),
+}
+_MODULE_OF_NAME = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF_NAME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
+    value: object = getattr(import_module(f"{__name__}.{_MODULE_OF_NAME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -25,11 +25,6 @@ from prompt_oirl.splits import Grouping, grouped_folds
 __all__ = ["Candidate", "Contest", "Selection", "held_out_scores", "select", "select_by_scores"]
 
 
-_CAUTION = 0.3
-"""Contests are ranked this far on the way from the estimated gain to its lower bound: the estimate alone favours luck,
-the bound alone favours choices that hardly ever leave the best single prompt."""
-
-
 @dataclass(frozen=True)
 class Candidate:
     """A reward model to consider, with the head starts that the best single prompt may get.
@@ -57,11 +52,6 @@ class Contest:
     gain: Estimate
     """Its lower end is the one-sided bound of the no-harm rule."""
 
-    @property
-    def rank(self) -> float:
-        """What contests are compared by."""
-        return self.gain.value - _CAUTION * (self.gain.value - self.gain.low)
-
 
 @dataclass(frozen=True)
 class Selection:
@@ -69,7 +59,7 @@ class Selection:
 
     contests: tuple[Contest, ...]
     best: Contest
-    """The contest that ranks highest."""
+    """The contest with the highest lower bound."""
 
     confidence: float
     """Of the one-sided lower bound."""
@@ -118,7 +108,7 @@ def select(
     by: Grouping = "template",
     seed: int = 0,
 ) -> Selection:
-    """Choose the candidate and head start with the best cross-validated gain, cautiously ranked.
+    """Choose the candidate and head start whose cross-validated gain has the highest lower bound.
 
     Args:
         candidates: Reward models and head starts to consider.
@@ -176,5 +166,5 @@ def select_by_scores(
         return Contest(name, head_start, estimate)
 
     contests = tuple(contest(each.name, head_start) for each in candidates for head_start in each.head_starts)
-    best = max(contests, key=lambda each: (each.rank, each.head_start))
+    best = max(contests, key=lambda each: (each.gain.low, each.head_start))
     return Selection(contests=contests, best=best, confidence=confidence)

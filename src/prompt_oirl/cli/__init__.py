@@ -6,24 +6,28 @@ import sys
 
 __all__ = ["main"]
 
+_INTERRUPTED = 130
+"""Exit code of a command that Ctrl-C ended, as shells count it."""
+
 
 def main() -> None:
-    """Run `prompt-oirl`; errors of the package's own tree end with one message and exit code 1."""
+    """Run `prompt-oirl`; expected errors end with one line on standard error and exit code 1."""
     from prompt_oirl.cli.app import app
-    from prompt_oirl.cli.render import error_console
+    from prompt_oirl.cli.render import print_error, tolerate_encoding
     from prompt_oirl.errors import PromptOIRLError
 
+    tolerate_encoding()
     try:
         app()
     except PromptOIRLError as error:
-        error_console().print(f"[bold red]error:[/bold red] {_escape(str(error))}", soft_wrap=True, highlight=False)
+        print_error(str(error))
         sys.exit(1)
-    except KeyboardInterrupt:
-        error_console().print("stopped; the same command goes on where it can")
-        sys.exit(130)
-
-
-def _escape(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
+    except OSError as error:
+        print_error(
+            f"{error.filename or 'a file'}: {error.strerror or error}; name another path, or make this one free"
+        )
+        sys.exit(1)
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            sys.stderr.write("stopped; what is finished is kept\n")
+        raise

@@ -37,10 +37,10 @@ def _options(
 ) -> None: ...
 
 
-app.command("demo")(demo.demo)
-app.command("inspect")(inspect.inspect)
-app.command("train")(train.train)
-app.command("evaluate")(evaluate.evaluate)
-app.command("recommend")(recommend.recommend)
-app.command("reproduce")(reproduce.reproduce)
-app.command("download")(download.download)
+app.command("demo", short_help="Run the whole loop on simulated logs.")(demo.demo)
+app.command("inspect", short_help="Say what is in a file of logs.")(inspect.inspect)
+app.command("train", short_help="Learn a recommender from logs and save it.")(train.train)
+app.command("evaluate", short_help="Evaluate a recommender on held-out logs.")(evaluate.evaluate)
+app.command("recommend", short_help="Recommend a prompt for each query.")(recommend.recommend)
+app.command("reproduce", short_help="Compute the paper's tables, and leak-free ones.")(reproduce.reproduce)
+app.command("download", short_help="Fetch the released logs and question sets.")(download.download)

@@ -32,15 +32,22 @@ def evaluate(
     """
     from prompt_oirl.cli.files import read_logs
     from prompt_oirl.cli.render import console, print_evaluation, print_json
+    from prompt_oirl.errors import DataError, LeakageError
     from prompt_oirl.recommender import Recommender
 
     recommender = Recommender.load(folder)
     demonstrations = read_logs(logs, prompts=prompts, grader=grader, ignore_extra_columns=ignore_extra_columns)
     test = recommender.unseen(demonstrations) if drop_seen else demonstrations
-    evaluation = recommender.evaluate(test, seed=seed)
+    n_dropped = demonstrations.n_queries - test.n_queries
+    if not test.n_queries:
+        raise DataError(f"all {n_dropped} queries of {logs} were in training; name logs of other queries")
+    try:
+        evaluation = recommender.evaluate(test, seed=seed)
+    except LeakageError as error:
+        raise LeakageError(f"{error}. Here: add --drop-seen") from error
     if as_json:
-        print_json(evaluation.to_dict() | {"n_dropped_as_seen": demonstrations.n_queries - test.n_queries})
+        print_json(evaluation.to_dict() | {"n_dropped_as_seen": n_dropped})
         return
     if drop_seen:
-        console().print(f"{demonstrations.n_queries - test.n_queries} queries were in training and are left out.")
+        console().print(f"{n_dropped} of {demonstrations.n_queries} queries were in training and are left out.")
     print_evaluation(evaluation)

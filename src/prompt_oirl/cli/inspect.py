@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from prompt_oirl.cli.options import AsJson, ExtraColumns, GraderName, Logs, PromptSet
-from prompt_oirl.demonstrations import Demonstrations
+
+if TYPE_CHECKING:
+    from prompt_oirl.demonstrations import Demonstrations
 
 __all__ = ["inspect"]
 

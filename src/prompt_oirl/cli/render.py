@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from rich.text import Text
 
 from prompt_oirl.evaluation import Estimate, Evaluation
 from prompt_oirl.inspection import Inspection
@@ -27,6 +30,7 @@ __all__ = [
     "percent",
     "points",
     "print_demo",
+    "print_error",
     "print_evaluation",
     "print_inspection",
     "print_json",
@@ -34,23 +38,40 @@ __all__ = [
     "print_reproduction",
     "print_selection",
     "progress_bar",
+    "rate",
+    "shortened",
     "table",
+    "tolerate_encoding",
 ]
 
 
 def console() -> Console:
-    """Return the console that results go to."""
-    return Console(highlight=False, soft_wrap=True)
+    """Return the console that results go to: text is printed as it is, without emoji codes."""
+    return Console(highlight=False, soft_wrap=True, emoji=False)
 
 
 def error_console() -> Console:
     """Return the console that errors and progress go to."""
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+
+
+def tolerate_encoding() -> None:
+    """Print what the terminal's encoding lacks as escapes, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def print_error(message: str) -> None:
+    """Print one line on standard error, whatever lines the message has."""
+    line = " ".join(message.split("\n"))
+    error_console().print(Text.assemble(("error:", "bold red"), " ", line))
 
 
 def print_json(value: Any) -> None:
-    """Print JSON on standard output; what is not a number becomes null."""
-    console().print(json.dumps(_finite(value), ensure_ascii=False, indent=2), markup=False)
+    """Print JSON on standard output and nothing else; what is not a number becomes null."""
+    can_print_all = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+    sys.stdout.write(json.dumps(_finite(value), ensure_ascii=not can_print_all, indent=2) + "\n")
 
 
 def _finite(value: Any) -> Any:
@@ -68,21 +89,34 @@ def percent(value: float) -> str:
 
 def points(value: float) -> str:
     """Return a difference of fractions in percentage points, with its sign."""
-    return f"{100 * value:+.1f}"
+    return f"{round(100 * value, 1) + 0.0:+.1f}"  # plus 0.0 turns -0.0 into 0.0
+
+
+def rate(estimate: Estimate | None) -> str:
+    """Return a success rate in per cent with its interval, a dash where there is none."""
+    if estimate is None:
+        return "–"
+    return f"{percent(estimate.value)} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
 
 
 def interval(estimate: Estimate) -> str:
-    """Return a gain in percentage points with its interval."""
-    return f"{points(estimate.value)} points [{points(estimate.low)}, {points(estimate.high)}]"
+    """Return the interval of a gain in percentage points."""
+    return f"[{points(estimate.low)}, {points(estimate.high)}]"
+
+
+def shortened(text: str, length: int = 160) -> str:
+    """Return a text on one line, cut where it is long."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else f"{line[: length - 1]}…"
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """Make a table whose first column is text and whose others are figures."""
+    """Make a table whose first column is text and whose others are figures; nothing in it is markup."""
     made = Table(title=title, title_justify="left", title_style="bold", show_edge=False, pad_edge=False)
     for position, column in enumerate(columns):
-        made.add_column(column, justify="right" if position else "left", overflow="fold")
+        made.add_column(Text(column), justify="right" if position else "left", overflow="fold")
     for row in rows:
-        made.add_row(*row)
+        made.add_row(*map(Text, row))
     return made
 
 
@@ -114,7 +148,7 @@ def print_selection(selection: Selection) -> None:
     by_candidate: dict[str, Contest] = {}
     for contest in selection.contests:
         by_candidate[contest.candidate] = max(
-            by_candidate.get(contest.candidate, contest), contest, key=lambda each: each.rank
+            by_candidate.get(contest.candidate, contest), contest, key=lambda each: each.gain.low
         )
     rows = [
         (name, f"{contest.head_start:.2f}", points(contest.gain.value), points(contest.gain.low))
@@ -130,26 +164,31 @@ def print_selection(selection: Selection) -> None:
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
-    """Print the policy's value, its gain with both intervals, and the win map."""
+    """Print the policy's value, its gain with both intervals, what a perfect choice would add, and the win map."""
     out = console()
     gain = evaluation.gain
-    out.print(f"Success rate of the recommended prompts  {percent(evaluation.value.value)}")
-    out.print(f"Success rate of the best single prompt   {percent(evaluation.baseline_value.value)}")
+    out.print(f"Success rate of the recommended prompts  {rate(evaluation.value)}", markup=False)
+    out.print(f"Success rate of the best single prompt   {rate(evaluation.baseline_value)}", markup=False)
     out.print(
-        f"[bold]Gain  {interval(gain)}[/bold], 95 % interval (bootstrap {interval(evaluation.gain_by_bootstrap)})"
+        f"Gain  {points(gain.value)} points, {gain.level:.0%} interval {interval(gain)}, "
+        f"by bootstrap {interval(evaluation.gain_by_bootstrap)}",
+        markup=False,
+        style="bold",
     )
     left_out = f"; {gain.n_left_out} queries left out" if gain.n_left_out else ""
     out.print(f"on {gain.n_queries} queries in {gain.n_groups} groups, {gain.n_trials} trials{left_out}")
+    if gain.has_few_groups:
+        out.print("These are too few groups to trust the interval: evaluate on more distinct queries.")
+    out.print(
+        f"The luckiest choice on these very samples would succeed {100 * evaluation.regret.value:.1f} points more "
+        "often, sampling noise included."
+    )
     rows = [
-        (wins.prompt_id, str(wins.n_queries), _rate(wins.value), _rate(wins.baseline_value))
+        (wins.prompt_id, str(wins.n_queries), rate(wins.value), rate(wins.baseline_value))
         for wins in evaluation.win_map
     ]
     columns = ("prompt", "queries", "success rate", "best single prompt there")
     out.print(table("Where each prompt is chosen", columns, rows))
-
-
-def _rate(estimate: Estimate | None) -> str:
-    return "–" if estimate is None else percent(estimate.value)
 
 
 def print_inspection(inspection: Inspection) -> None:
@@ -160,37 +199,40 @@ def print_inspection(inspection: Inspection) -> None:
         f"{inspection.n_unscored} without (errors, unparsed), {inspection.n_untried_cells} cells not tried"
     )
     rows = [
-        (counts.id, _rate(counts.success_rate), str(counts.trials), str(counts.unscored), str(counts.untried))
+        (counts.id, rate(counts.success_rate), str(counts.trials), str(counts.unscored), str(counts.untried))
         for counts in inspection.prompts
     ]
-    out.print(table("Prompts", ("prompt", "success rate", "trials", "without reward", "queries untried"), rows))
+    out.print(table("Prompts", ("prompt", "success rate", "trials", "unscored", "untried"), rows))
     repeats, duplicates = inspection.repeats, inspection.duplicates
-    agreement = (
-        "" if repeats.agreement is None else f"; two of them agree {percent(repeats.agreement.value)} of the time"
-    )
-    out.print(f"Repeats: {repeats.n_cells} cells have more than one trial{agreement}")
+    agreement = "" if repeats.agreement is None else f"; two of them agree {rate(repeats.agreement)} of the time"
+    out.print(f"Repeats: {repeats.n_cells} cells have more than one trial{agreement}", markup=False)
     out.print(
         f"Near-duplicates: {inspection.n_queries} queries in {duplicates.n_groups} groups; "
         f"{duplicates.n_queries_in_them} queries share theirs with another"
     )
     for group in duplicates.largest[:3]:
-        out.print(f"  {group.n_queries} × {group.examples[0]}", markup=False, style="dim")
+        out.print(f"  {group.n_queries} × {shortened(group.examples[0], 72)}", markup=False, style="dim")
     if inspection.overlap is not None:
         overlap = inspection.overlap
         out.print(
             f"Overlap: of {overlap.n_queries} queries in the second file, {overlap.n_same_text} are here word for "
             f"word, {overlap.n_same_template} up to numbers, case and punctuation"
         )
+        if overlap.conflicting_prompts:
+            out.print(
+                f"Prompts that are worded otherwise there: {', '.join(overlap.conflicting_prompts)}", markup=False
+            )
 
 
 def print_recommendation(recommendation: Recommendation) -> None:
-    """Print the prompt, the reason, and the runners-up."""
+    """Print the query, the prompt with its wording, the reason, and how the prompts compare."""
     out = console()
-    out.print(recommendation.query.text, style="dim", markup=False)
-    out.print(f"→ {recommendation.prompt.id}: {recommendation.reason}", markup=False)
+    out.print(shortened(recommendation.query.text), style="dim", markup=False)
+    out.print(f"→ {recommendation.prompt.id}: {shortened(recommendation.prompt.text)}", markup=False)
+    out.print(f"  {recommendation.reason}", markup=False)
     ranking = [(recommendation.prompt.id, recommendation.score)]
     ranking += [(other.prompt.id, other.score) for other in recommendation.runners_up]
-    out.print("  scores: " + ", ".join(f"{name} {score:+.3f}" for name, score in ranking), style="dim", markup=False)
+    out.print("  scores: " + ", ".join(f"{name} {score:.3f}" for name, score in ranking), style="dim", markup=False)
 
 
 def print_demo(demo: Demo) -> None:
@@ -215,18 +257,35 @@ def print_demo(demo: Demo) -> None:
 
 
 def print_reproduction(rows: Sequence[ResultRow]) -> None:
-    """Print the leak-free gains with all prompts, the table that matters, or what tables there are."""
-    shown = [row for row in rows if row.table == "leak_free" and row.gain is not None and row.prompts is not None]
-    largest = {(row.llm, row.dataset): max(r.k or 0 for r in shown if r.dataset == row.dataset and r.llm == row.llm)
-               for row in shown}  # fmt: skip
-    cells = [
-        (f"{row.llm} {row.dataset} {row.protocol}", row.method, percent(row.value or 0.0), points(row.gain or 0.0),
-         f"[{points(row.low or 0.0)}, {points(row.high or 0.0)}]")
-        for row in shown if row.k == largest[row.llm, row.dataset]
-    ]  # fmt: skip
+    """Print the leak-free gains with all prompts, the table that matters, and how many rows each table has."""
+    places: dict[tuple[str, str], list[ResultRow]] = {}
+    for row in _with_all_prompts([row for row in rows if row.table == "leak_free" and row.gain is not None]):
+        places.setdefault((row.llm, row.protocol), []).append(row)
     out = console()
-    if cells:
-        columns = ("leak-free, all prompts", "method", "success rate", "gain", "95 % interval")
-        out.print(table("Gain over the best single prompt, points", columns, cells), markup=False)
+    columns = ("dataset", "method", "success rate", "gain", "95 % interval", "queries")
+    for (llm, protocol), of_place in places.items():
+        cells = [_gain_cells(row) for row in of_place]
+        title = f"{llm}, {protocol.replace('_', ' ')}: gain over the best single prompt, points"
+        out.print(table(title, columns, cells))
     counts = Counter(row.table for row in rows)
     out.print("Rows: " + ", ".join(f"{name} {count}" for name, count in counts.items()))
+
+
+def _with_all_prompts(rows: Sequence[ResultRow]) -> list[ResultRow]:
+    """Return the rows of the largest subset of prompts of each LLM and data set."""
+    largest: dict[tuple[str, str], int] = {}
+    for row in rows:
+        largest[row.llm, row.dataset] = max(row.k or 0, largest.get((row.llm, row.dataset), 0))
+    return [row for row in rows if row.k == largest[row.llm, row.dataset]]
+
+
+def _gain_cells(row: ResultRow) -> tuple[str, ...]:
+    value, gain, low, high = (math.nan if end is None else end for end in (row.value, row.gain, row.low, row.high))
+    return (
+        row.dataset,
+        row.method,
+        percent(value),
+        points(gain),
+        f"[{points(low)}, {points(high)}]",
+        str(row.n_queries),
+    )

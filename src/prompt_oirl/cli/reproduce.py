@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -39,11 +40,25 @@ def reproduce(
             progress=lambda of_cell, done, total: advance(done, total, of_cell.cell.table),
         )  # fmt: skip
     if as_json:
-        print_json({"folder": str(out), "rows": len(result.rows), "computed": result.n_computed, "kept": result.n_kept})
+        print_json(
+            {
+                "folder": str(out),
+                "rows": len(result.rows),
+                "computed": result.n_computed,
+                "kept": result.n_kept,
+                "figures": [str(path) for path in result.figures],
+                "seconds": result.seconds,
+            }
+        )
         return
     print_reproduction(result.rows)
+    figures = f"{len(result.figures)} in {out}/figures/" if result.figures else "none"
     console().print(
-        f"{result.n_computed} parts computed, {result.n_kept} kept from before, in {result.seconds:.0f} s. "
-        f"Rows: {out}/results.jsonl, tables: {out}/tables/, figures: {out}/figures/.",
+        f"{result.n_computed} parts computed, {result.n_kept} kept from before, in {result.seconds:.0f} s.\n"
+        f"Rows: {out}/results.jsonl; tables: {out}/tables/; figures: {figures}.",
         markup=False,
     )
+    if not result.figures and find_spec("matplotlib") is None:
+        console().print(
+            "Figures need matplotlib: pip install 'prompt-oirl[plots]', and the same command again.", markup=False
+        )

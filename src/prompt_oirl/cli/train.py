@@ -24,7 +24,7 @@ def train(
     confidence: Annotated[
         float,
         typer.Option("--confidence", help="Of the lower bound that must be above zero for prompts to differ by query."),
-    ] = 0.9,
+    ] = 0.95,
     seed: Seed = 0,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
@@ -36,14 +36,15 @@ def train(
 
     Example: prompt-oirl train logs.jsonl --out recommender/ --test-size 0.3
     """
-    from prompt_oirl.cli.files import read_logs
+    from prompt_oirl.cli.files import check_free, read_logs
     from prompt_oirl.cli.render import console, print_evaluation, print_json, print_selection
     from prompt_oirl.recommender import Recommender
 
+    check_free(out, overwrite=overwrite)
     demonstrations = read_logs(logs, prompts=prompts, grader=grader, ignore_extra_columns=ignore_extra_columns)
     training, test = demonstrations.split(test_size=test_size, seed=seed) if test_size else (demonstrations, None)
     recommender = Recommender(confidence=confidence, seed=seed).fit(training)
-    evaluation = None if test is None else recommender.evaluate(test)
+    evaluation = None if test is None else recommender.evaluate(test, seed=seed)
     recommender.save(out, overwrite=overwrite)
     if as_json:
         print_json(

@@ -12,7 +12,7 @@ from prompt_oirl.reward.joint import JointModel, PublishedRecipe
 from prompt_oirl.reward.neighbours import NearestNeighbours
 from prompt_oirl.reward.protocol import RewardModel
 
-__all__ = ["METHODS", "published_recipe", "transferable_joint"]
+__all__ = ["METHODS", "SLOW_METHODS", "published_recipe", "transferable_joint"]
 
 MakePolicy = Callable[[Demonstrations], Policy]
 
@@ -38,6 +38,7 @@ METHODS: dict[str, MakePolicy] = {
     "lookup": _best_of(Lookup),
     "additive": _best_of(AdditiveModel),
     "joint": _best_of(JointModel),
-    "published_recipe": _best_of(published_recipe),
 }
 """Methods that are fitted fold by fold. `advantage`, `logistic` and `recommender` share their fits; see `shared`."""
+
+SLOW_METHODS: dict[str, MakePolicy] = {"published_recipe": _best_of(published_recipe)}

@@ -42,7 +42,7 @@ class LogisticModel(BaseEstimator):  # type: ignore[misc]
     coefficients_: FloatArray
     """(n_features + 1, n_prompts) of the standardised features, the intercepts in the last row."""
 
-    def __init__(self, features: TextFeatures | None = None, *, l2: float = 300.0) -> None:
+    def __init__(self, features: TextFeatures | None = None, *, l2: float = 1000.0) -> None:
         self.features = features
         self.l2 = l2
 
