@@ -1,6 +1,6 @@
 """How long a million logged trials take to load, and how much memory: `python benchmarks/load.py [--queries N]`.
 
-Makes the file in a temporary folder, loads it in a fresh process for each format, and prints one line a format. The
+Makes the file in a temporary folder, loads it in a fresh process for each format, and prints one line of JSON a format. The
 peak is the largest resident set of the process, interpreter and libraries included; the floor is that of a process
 that only imports the reader.
 """
@@ -56,21 +56,29 @@ def write_jsonl(table: pa.Table, path: Path) -> None:
 WRITERS = {"jsonl": write_jsonl, "csv": pyarrow.csv.write_csv, "parquet": pyarrow.parquet.write_table}
 
 
-def measure(path: Path) -> str:
+def measure(path: Path) -> dict[str, object]:
     """Load a file in a process of its own."""
     output = subprocess.run([sys.executable, "-c", _LOAD, path], check=True, capture_output=True, text=True).stdout
     logged, n_queries, n_prompts, seconds, peak, floor = map(float, output.split())
-    size = path.stat().st_size / 2**20
-    return (
-        f"{path.suffix[1:]:8} {size:5.0f} MiB on disk, {logged:9,.0f} trials of {n_queries:7,.0f} × {n_prompts:.0f}: "
-        f"{seconds:5.2f} s, peak {peak:4.0f} MiB (imports {floor:.0f} MiB)"
-    )
+    return {
+        "format": path.suffix[1:],
+        "mib_on_disk": round(path.stat().st_size / 2**20),
+        "trials": int(logged),
+        "queries": int(n_queries),
+        "prompts": int(n_prompts),
+        "seconds": round(seconds, 2),
+        "at_most_seconds": 10,
+        "peak_mib": round(peak),
+        "imports_mib": round(floor),
+        "at_most_mib": 1024,
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--queries", type=int, default=100_000, help="distinct queries, each with 10 prompts")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="one line of JSON a format (always so)")
     parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.make:
@@ -81,7 +89,7 @@ def main() -> None:
             path = Path(folder) / f"logs.{suffix}"
             # In a process of its own: a child's peak memory counts from what its parent held.
             subprocess.run([sys.executable, __file__, *sys.argv[1:], "--make", path], check=True)
-            print(measure(path), flush=True)
+            print(json.dumps(measure(path)), flush=True)
             path.unlink()
 
 

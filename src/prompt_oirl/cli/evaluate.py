@@ -40,11 +40,11 @@ def evaluate(
     test = recommender.unseen(demonstrations) if drop_seen else demonstrations
     n_dropped = demonstrations.n_queries - test.n_queries
     if not test.n_queries:
-        raise DataError(f"all {n_dropped} queries of {logs} were in training; name logs of other queries")
+        raise DataError(f"{logs}: all {n_dropped} queries were in training; name logs of other queries")
     try:
         evaluation = recommender.evaluate(test, seed=seed)
     except LeakageError as error:
-        raise LeakageError(f"{error}. Here: add --drop-seen") from error
+        raise LeakageError(f"{logs}: {error}: add --drop-seen") from error
     if as_json:
         print_json(evaluation.to_dict() | {"n_dropped_as_seen": n_dropped})
         return

@@ -64,7 +64,7 @@ def tolerate_encoding() -> None:
 
 def print_error(message: str) -> None:
     """Print one line on standard error, whatever lines the message has."""
-    line = " ".join(message.split("\n"))
+    line = " ".join(part.strip() for part in message.splitlines())
     error_console().print(Text.assemble(("error:", "bold red"), " ", line))
 
 

@@ -38,12 +38,16 @@ def train(
     """
     from prompt_oirl.cli.files import check_free, read_logs
     from prompt_oirl.cli.render import console, print_evaluation, print_json, print_selection
+    from prompt_oirl.errors import DataError
     from prompt_oirl.recommender import Recommender
 
     check_free(out, overwrite=overwrite)
     demonstrations = read_logs(logs, prompts=prompts, grader=grader, ignore_extra_columns=ignore_extra_columns)
     training, test = demonstrations.split(test_size=test_size, seed=seed) if test_size else (demonstrations, None)
-    recommender = Recommender(confidence=confidence, seed=seed).fit(training)
+    try:
+        recommender = Recommender(confidence=confidence, seed=seed).fit(training)
+    except DataError as error:
+        raise DataError(f"{logs}: {error}") from error
     evaluation = None if test is None else recommender.evaluate(test, seed=seed)
     recommender.save(out, overwrite=overwrite)
     if as_json:

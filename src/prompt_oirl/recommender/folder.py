@@ -13,10 +13,11 @@ import json
 import platform
 import shutil
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -29,38 +30,34 @@ from prompt_oirl.records import Prompt
 from prompt_oirl.reward import saved_types
 from prompt_oirl.selection import Contest, Selection
 
-if TYPE_CHECKING:
-    from prompt_oirl.recommender.recommender import Recommender
-
-__all__ = ["FORMAT_VERSION", "load_recommender", "save_recommender"]
+__all__ = ["FORMAT_VERSION", "load_folder", "save_folder"]
 
 FORMAT_VERSION = 1
 _FILES = ("state.json", "arrays.npz")
 _TYPES = {each.__name__: each for each in (Prompt, BestOfN, BestSinglePrompt, Selection, Contest, Estimate)}
 
 
-def save_recommender(recommender: Recommender, folder: Path, *, overwrite: bool = False) -> None:
-    """Write a fitted recommender to a folder.
+def save_folder(folder: Path, state: Any, summary: Mapping[str, Any], *, overwrite: bool = False) -> None:
+    """Write a state of known types to a folder, with a manifest.
 
     Args:
-        recommender: Fitted.
         folder: What to make.
+        state: Nested values of types that may be saved.
+        summary: What the manifest says of it, for people.
         overwrite: Replace a recommender that is there already; nothing else is ever replaced.
 
     Raises:
         ArtifactError: Something is there already, or a part is of a type that cannot be saved.
     """
     replaced = _check_free(folder, overwrite=overwrite)
-    fitted = {name: value for name, value in vars(recommender).items() if name.endswith("_")}
-    settings = {name: getattr(recommender, name) for name in ("n_folds", "confidence", "by", "seed")}
-    state, arrays = pack({"settings": settings, "fitted": fitted}, _TYPES | saved_types())
+    tree, arrays = pack(state, _TYPES | saved_types())
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = folder.parent / f".{folder.name}.{uuid.uuid4().hex}"
     try:
         temporary.mkdir()
-        (temporary / "state.json").write_text(json.dumps(state, ensure_ascii=False), encoding="utf-8")
+        (temporary / "state.json").write_text(json.dumps(tree, ensure_ascii=False), encoding="utf-8")
         np.savez_compressed(temporary / "arrays.npz", **arrays)  # type: ignore[arg-type]
-        manifest = json.dumps(_manifest(recommender, temporary), ensure_ascii=False, indent=2)
+        manifest = json.dumps({**_manifest(temporary), **summary}, ensure_ascii=False, indent=2)
         (temporary / "manifest.json").write_text(manifest + "\n", encoding="utf-8")
         if replaced:
             shutil.rmtree(folder)
@@ -80,40 +77,28 @@ def _check_free(folder: Path, *, overwrite: bool) -> bool:
     return True
 
 
-def _manifest(recommender: Recommender, folder: Path) -> dict[str, Any]:
-    selection = recommender.selection_
+def _manifest(folder: Path) -> dict[str, Any]:
+    packages = ("prompt-oirl", "numpy", "scikit-learn", "lightgbm")
     return {
         "format_version": FORMAT_VERSION,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "files": {
             name: {"sha256": sha256_of(folder / name), "bytes": (folder / name).stat().st_size} for name in _FILES
         },
-        "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in ("prompt-oirl", "numpy", "scikit-learn", "lightgbm")},
-        "training_data_sha256": recommender.training_data_hash_,
-        "prompts": [prompt.id for prompt in recommender.prompts_],
-        "best_single_prompt": recommender.best_single_.prompt_id,
-        "chooses_per_query": selection.pays,
-        "reward_model": selection.best.candidate if selection.pays else None,
-        "head_start": selection.best.head_start if selection.pays else None,
-        "cross_validated_gain": selection.best.gain.to_dict(),
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
     }
 
 
-def load_recommender(recommender: Recommender, folder: Path) -> Recommender:
-    """Fill a recommender with what `save_recommender` wrote, after checking every file against the manifest.
+def load_folder(folder: Path) -> Any:
+    """Return the state that `save_folder` wrote, after checking every file against the manifest.
 
     Raises:
         ArtifactError: The folder is missing or incomplete, a byte differs, or its format version is another.
     """
     _check(folder)
-    state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+    tree = json.loads((folder / "state.json").read_text(encoding="utf-8"))
     with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
-        parts = unpack(state, dict(arrays), _TYPES | saved_types())
-    recommender.set_params(**parts["settings"])
-    for name, value in parts["fitted"].items():
-        setattr(recommender, name, value)
-    return recommender
+        return unpack(tree, dict(arrays), _TYPES | saved_types())
 
 
 def _check(folder: Path) -> None:

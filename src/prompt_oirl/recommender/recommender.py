@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
@@ -16,6 +16,7 @@ from prompt_oirl.errors import NotFittedError, UnseenPromptError
 from prompt_oirl.evaluation import Evaluation, evaluate
 from prompt_oirl.policies import BestOfN, BestSinglePrompt, Policy, best_of_scores
 from prompt_oirl.recommender.candidates import default_candidates
+from prompt_oirl.recommender.folder import load_folder, save_folder
 from prompt_oirl.recommender.recommendation import Recommendation, ScoredPrompt
 from prompt_oirl.records import Prompt, Query
 from prompt_oirl.selection import Candidate, select
@@ -154,17 +155,36 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
             NotFittedError: `fit` was not called.
             ArtifactError: Something is there already, or a part is of a type that cannot be saved.
         """
-        from prompt_oirl.recommender.folder import save_recommender
-
         self._check_fitted()
-        save_recommender(self, Path(folder), overwrite=overwrite)
+        settings = {name: getattr(self, name) for name in ("n_folds", "confidence", "by", "seed")}
+        fitted = {name: value for name, value in vars(self).items() if name.endswith("_")}
+        save_folder(Path(folder), {"settings": settings, "fitted": fitted}, self._summary(), overwrite=overwrite)
 
     @classmethod
     def load(cls, folder: Path | str) -> Self:
-        """Load what `save` wrote; see `prompt_oirl.recommender.folder`."""
-        from prompt_oirl.recommender.folder import load_recommender
+        """Load what `save` wrote; see `prompt_oirl.recommender.folder`.
 
-        return load_recommender(cls(), Path(folder))
+        Raises:
+            ArtifactError: The folder is missing or incomplete, a byte differs, or its format version is another.
+        """
+        state = load_folder(Path(folder))
+        recommender = cls(**state["settings"])
+        for name, value in state["fitted"].items():
+            setattr(recommender, name, value)
+        return recommender
+
+    def _summary(self) -> dict[str, Any]:
+        """Return what the manifest of the saved folder says of this recommender."""
+        best, pays = self.selection_.best, self.selection_.pays
+        return {
+            "training_data_sha256": self.training_data_hash_,
+            "prompts": [prompt.id for prompt in self.prompts_],
+            "best_single_prompt": self.best_single_.prompt_id,
+            "chooses_per_query": pays,
+            "reward_model": best.candidate if pays else None,
+            "head_start": best.head_start if pays else None,
+            "cross_validated_gain": best.gain.to_dict(),
+        }
 
     def _scores(self, queries: Sequence[Query]) -> FloatArray:
         if isinstance(self.policy_, BestOfN):
