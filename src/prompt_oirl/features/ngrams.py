@@ -19,19 +19,22 @@ _OTHER = 0
 """The code of every word that is not in the vocabulary, where the others take part."""
 
 _SKIPPED, _UNKNOWN = -2, -1
-_COUNTED_MARKS = frozenset("$%?")
+_MARKS = "$%?"
+"""Marks that are words to a kernel: what is asked, and in which unit."""
 
 
 class NGramWeights(BaseEstimator):  # type: ignore[misc]
     """Weigh the n-grams of each text: (1 + ln count) · (ln((1 + n) / (1 + document frequency)) + 1), length one.
 
-    Numbers are one word, `$`, `%` and `?` are words, other marks are passed over. With `n_frequent` set, all but the
-    most frequent words become one: what is left is the text's skeleton ("x had num x . how many x are left ?").
+    Numbers are one word, some marks are words, the others are passed over. With `n_frequent` set, all but the most
+    frequent words become one: what is left is the text's skeleton ("x had 0 x how many x are left ?").
 
     Args:
         n_max: Words of the longest n-grams.
         min_df: N-grams in fewer training texts are left out, unless that would leave none.
         n_frequent: How many words are told apart; all of them if None.
+        sublinear: Whether a count weighs by its logarithm; else the count itself.
+        marks: The marks that are words.
     """
 
     vocabulary_: dict[str, int]
@@ -43,10 +46,20 @@ class NGramWeights(BaseEstimator):  # type: ignore[misc]
     idf_: np.ndarray[tuple[int], np.dtype[np.float32]]
     """(n_terms,) inverse document frequencies."""
 
-    def __init__(self, n_max: int = 2, *, min_df: int = 2, n_frequent: int | None = None) -> None:
+    def __init__(
+        self,
+        n_max: int = 2,
+        *,
+        min_df: int = 2,
+        n_frequent: int | None = None,
+        sublinear: bool = True,
+        marks: str = _MARKS,
+    ) -> None:
         self.n_max = n_max
         self.min_df = min_df
         self.n_frequent = n_frequent
+        self.sublinear = sublinear
+        self.marks = marks
 
     def fit(self, tokens: Tokens) -> Self:
         """Learn the words, the n-grams and their frequencies.
@@ -54,7 +67,9 @@ class NGramWeights(BaseEstimator):  # type: ignore[misc]
         Raises:
             ParameterError: N-grams of that length over so many words cannot be numbered.
         """
-        self.vocabulary_ = {word: code for code, word in enumerate(sorted(_words(tokens, self.n_frequent)), start=1)}
+        self.vocabulary_ = {
+            word: code for code, word in enumerate(sorted(_words(tokens, self.n_frequent, self.marks)), start=1)
+        }
         if (len(self.vocabulary_) + 2) ** self.n_max > np.iinfo(np.int64).max:
             raise ParameterError(
                 f"n_max={self.n_max} over {len(self.vocabulary_)} words is too many n-grams; set n_frequent, or n_max=2"
@@ -76,7 +91,8 @@ class NGramWeights(BaseEstimator):  # type: ignore[misc]
         shape = (tokens.n_texts, len(self.terms_))
         weights = csr_matrix((np.ones(known.sum(), np.float32), (text[known], column[known])), shape=shape)
         weights.sum_duplicates()
-        weights.data = (1 + np.log(weights.data)) * self.idf_[weights.indices]
+        counts = 1 + np.log(weights.data) if self.sublinear else weights.data
+        weights.data = counts * self.idf_[weights.indices]
         square_sums = np.bincount(np.repeat(np.arange(shape[0]), np.diff(weights.indptr)), weights.data**2, shape[0])
         weights.data /= np.repeat(np.sqrt(square_sums), np.diff(weights.indptr)).astype(np.float32)
         return weights
@@ -101,7 +117,7 @@ class NGramWeights(BaseEstimator):  # type: ignore[misc]
             yield text[:n_starts][is_whole], number[is_whole]
 
     def _code(self, form: str) -> int:
-        word = _word(form)
+        word = _word(form, self.marks)
         if word is None:
             return _SKIPPED
         return self.vocabulary_.get(word, _UNKNOWN if self.n_frequent is None else _OTHER)
@@ -124,7 +140,7 @@ class WordCounts(BaseEstimator):  # type: ignore[misc]
 
     def fit(self, tokens: Tokens) -> Self:
         """Learn which words are the most frequent."""
-        self.vocabulary_ = {word: column for column, word in enumerate(_words(tokens, self.n_words))}
+        self.vocabulary_ = {word: column for column, word in enumerate(_words(tokens, self.n_words, _MARKS))}
         return self
 
     def transform(self, tokens: Tokens) -> FloatArray:
@@ -134,15 +150,17 @@ class WordCounts(BaseEstimator):  # type: ignore[misc]
 
     def _count(self, tokens: Tokens) -> IntArray:
         n_words = len(self.vocabulary_)
-        of_form = np.array([self.vocabulary_.get(_word(form) or "", -1) for form in tokens.forms], dtype=np.int64)
+        of_form = np.array(
+            [self.vocabulary_.get(_word(form, _MARKS) or "", -1) for form in tokens.forms], dtype=np.int64
+        )
         column = of_form[tokens.form]
         cells = (tokens.text * n_words + column)[column >= 0]
         return np.bincount(cells, minlength=tokens.n_texts * n_words).reshape(tokens.n_texts, n_words)
 
 
-def _words(tokens: Tokens, n_frequent: int | None) -> list[str]:
+def _words(tokens: Tokens, n_frequent: int | None, marks: str) -> list[str]:
     """Return the words of the texts; if there is a limit, those in the most texts, the most frequent first."""
-    words = [_word(form) for form in tokens.forms]
+    words = [_word(form, marks) for form in tokens.forms]
     if n_frequent is None:
         return list(set(filter(None, words)))
     numbers: dict[str, int] = {}
@@ -153,11 +171,11 @@ def _words(tokens: Tokens, n_frequent: int | None) -> list[str]:
     return sorted(numbers, key=lambda word: (-frequency[numbers[word]], word))[:n_frequent]
 
 
-def _word(form: str) -> str | None:
+def _word(form: str, marks: str) -> str | None:
     """Return the word that a token counts as, None for a mark that is passed over."""
     if is_number(form):
         return NUMBER_TERM
     if is_word(form):
         return form.lower()
     mark = form.strip()
-    return mark if mark in _COUNTED_MARKS else None
+    return mark if mark in marks else None

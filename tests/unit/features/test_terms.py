@@ -33,9 +33,9 @@ def test_numbers_are_one_word(texts: list[str]) -> None:
 
 def test_rare_terms_are_left_out_unless_all_are_rare() -> None:
     common = TermProjection(5).fit(tokenize(["red apple", "red pear", "red plum"]))
-    assert common.terms_.tolist() == [common.vocabulary_["red"]]
+    assert common.weights_.terms_.tolist() == [common.weights_.vocabulary_["red"] + 1]
     rare = TermProjection(5).fit(tokenize(["red apple", "blue pear"]))
-    assert len(rare.terms_) == 6
+    assert len(rare.weights_.terms_) == 6
 
 
 @pytest.mark.parametrize("texts", [[""], ["?!", "..."], ["word"], ["same text", "same text"]])
