@@ -1,7 +1,7 @@
 """How long a million logged trials take to load, and how much memory: `python benchmarks/load.py [--queries N]`.
 
-Makes the file in a temporary folder, loads it in a fresh process for each format, and prints one line of JSON a format. The
-peak is the largest resident set of the process, interpreter and libraries included; the floor is that of a process
+Makes the file in a temporary folder, loads it in a fresh process for each format, and prints one line of JSON a format.
+The peak is the largest resident set of the process, interpreter and libraries included; the floor is that of a process
 that only imports the reader.
 """
 

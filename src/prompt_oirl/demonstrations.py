@@ -109,9 +109,17 @@ class Demonstrations:
             prompts: The distinct prompts.
             rows: (n_trials,) index of each trial's query.
             columns: (n_trials,) index of each trial's prompt.
-            rewards: (n_trials,) 1, 0, or -1 where there is none.
+            rewards: (n_trials,) 1, 0, or negative where there is none.
+
+        Raises:
+            DataError: An index or a reward is out of its range.
         """
         shape = (len(queries), len(prompts))
+        for what, values, n in (("rows", rows, shape[0]), ("columns", columns, shape[1])):
+            if values.size and (values.min() < 0 or values.max() >= n):
+                raise DataError(f"{what} run from {values.min()} to {values.max()}, but there are 0 to {n - 1}")
+        if rewards.size and rewards.max() > 1:
+            raise DataError(f"a reward is 1, 0 or negative (missing), got {rewards.max()}")
         cells = rows * shape[1] + columns
 
         def count(of: IntArray) -> IntArray:

@@ -19,6 +19,8 @@ def import_optional(module: str, *, extra: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise
         raise MissingDependencyError(
             f"{module!r} is not installed; install it with: pip install 'prompt-oirl[{extra}]'"
         ) from error

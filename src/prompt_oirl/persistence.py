@@ -25,7 +25,7 @@ Arrays = dict[str, NDArray[Any]]
 Types = Mapping[str, type]
 """The types that may be packed and unpacked, by name."""
 
-_TYPE, _ARRAY, _SPARSE, _TUPLE, _MAP = "$type", "$array", "$sparse", "$tuple", "$map"
+_TYPE, _ARRAY, _SPARSE, _TUPLE, _SET, _MAP = "$type", "$array", "$sparse", "$tuple", "$set", "$map"
 
 
 def pack(value: Any, types: Types) -> tuple[Any, Arrays]:
@@ -44,17 +44,27 @@ def _pack(value: Any, types: Types, arrays: Arrays, path: str) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):
+        if value.dtype.hasobject:
+            raise ArtifactError(f"{path} is an array of objects and cannot be saved without pickle")
         arrays[path] = value
         return {_ARRAY: path}
     if isinstance(value, csr_matrix):
         parts = {"data": value.data, "indices": value.indices, "indptr": value.indptr, "shape": value.shape}
         return {_SPARSE: {name: _pack(part, types, arrays, f"{path}/{name}") for name, part in parts.items()}}
-    if isinstance(value, tuple | list | frozenset | set):
-        items = value if isinstance(value, tuple | list) else sorted(value)
+    if isinstance(value, list | tuple | frozenset):
+        items = sorted(value) if isinstance(value, frozenset) else value
         packed = [_pack(item, types, arrays, f"{path}/{i}") for i, item in enumerate(items)]
-        return packed if isinstance(value, list) else {_TUPLE: packed}
+        return packed if isinstance(value, list) else {_TUPLE if isinstance(value, tuple) else _SET: packed}
     if isinstance(value, Mapping):
-        return {_MAP: [[key, _pack(item, types, arrays, f"{path}/{i}")] for i, (key, item) in enumerate(value.items())]}
+        return {
+            _MAP: [
+                [
+                    _pack(part, types, arrays, f"{path}/{i}/{side}")
+                    for side, part in zip(("key", "value"), item, strict=True)
+                ]
+                for i, item in enumerate(value.items())
+            ]
+        }
     return {_TYPE: _type_name(value, types), **_pack_parts(value, types, arrays, path)}
 
 
@@ -102,10 +112,12 @@ def unpack(tree: Any, arrays: Mapping[str, NDArray[Any]], types: Types) -> Any:
             return csr_matrix((parts["data"], parts["indices"], parts["indptr"]), shape=parts["shape"])
         if _TUPLE in tree:
             return tuple(unpack(item, arrays, types) for item in tree[_TUPLE])
+        if _SET in tree:
+            return frozenset(unpack(item, arrays, types) for item in tree[_SET])
         if _MAP in tree:
-            return {key: unpack(item, arrays, types) for key, item in tree[_MAP]}
+            return {unpack(key, arrays, types): unpack(item, arrays, types) for key, item in tree[_MAP]}
         return _make(tree, arrays, types)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ArtifactError(
             f"the saved state is damaged or of another version: {error!r}; train and save again"
         ) from error
@@ -121,6 +133,8 @@ def _make(tree: dict[str, Any], arrays: Mapping[str, NDArray[Any]], types: Types
         return known(**part("fields"))
     estimator = known(**_accepted(known, part("parameters")))
     for name, value in part("fitted").items():
+        if not name.endswith("_") or name.startswith("_"):
+            raise ValueError(f"{name!r} is no fitted attribute")
         setattr(estimator, name, value)
     return estimator
 

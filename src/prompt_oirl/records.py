@@ -21,12 +21,20 @@ def text_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """One input text.
 
     Raises:
-        DataError: The text is empty or not a string.
+        DataError: The text is empty, not a string, or has no bytes in UTF-8.
     """
 
     text: str
@@ -34,6 +42,8 @@ class Query:
     def __post_init__(self) -> None:
         if not isinstance(self.text, str) or not self.text.strip():
             raise DataError(f"a query must be a non-empty text, got {self.text!r}; drop the row or fill it in")
+        if not _is_encodable(self.text):
+            raise DataError(f"the query {self.text[:80]!r} has half a surrogate pair, which has no UTF-8; repair it")
 
     @property
     def id(self) -> str:

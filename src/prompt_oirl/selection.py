@@ -119,9 +119,11 @@ def select(
         seed: Of the folds.
 
     Raises:
-        ParameterError: There is no candidate, the confidence is out of its range, or there are too few groups.
+        ParameterError: There is no candidate, two have one name, the confidence is out of its range, or there are too
+            few groups.
         DataError: The demonstrations cannot be learnt from.
     """
+    _check(candidates, confidence)
     learnable = demonstrations.select_queries(np.flatnonzero(demonstrations.trials.any(axis=1)))
     groups = learnable.groups(by)
     scores = {
@@ -151,12 +153,9 @@ def select_by_scores(
         confidence: Of the one-sided lower bound, above 0.5 and below 1.
 
     Raises:
-        ParameterError: There is no candidate, or the confidence is out of its range.
+        ParameterError: There is no candidate, two have one name, or the confidence is out of its range.
     """
-    if not candidates:
-        raise ParameterError("candidates is empty: at least one reward model is needed")
-    if not 0.5 < confidence < 1:
-        raise ParameterError(f"confidence={confidence}: a number above 0.5 and below 1 is needed")
+    _check(candidates, confidence)
     single = demonstrations.prompt_ids.index(BestSinglePrompt.chosen_on(demonstrations).prompt_id)
     baseline = np.full(demonstrations.n_queries, single)
 
@@ -168,3 +167,13 @@ def select_by_scores(
     contests = tuple(contest(each.name, head_start) for each in candidates for head_start in each.head_starts)
     best = max(contests, key=lambda each: (each.gain.low, each.head_start))
     return Selection(contests=contests, best=best, confidence=confidence)
+
+
+def _check(candidates: Sequence[Candidate], confidence: float) -> None:
+    if not candidates:
+        raise ParameterError("candidates is empty: at least one reward model is needed")
+    names = [candidate.name for candidate in candidates]
+    if len(set(names)) < len(names):
+        raise ParameterError(f"candidates are named {names}: give each a name of its own")
+    if not 0.5 < confidence < 1:
+        raise ParameterError(f"confidence={confidence}: a number above 0.5 and below 1 is needed")

@@ -18,7 +18,7 @@ def main() -> None:
 
     tolerate_encoding()
     try:
-        app()
+        app(prog_name="prompt-oirl")
     except PromptOIRLError as error:
         print_error(str(error))
         sys.exit(1)

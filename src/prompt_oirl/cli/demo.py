@@ -24,10 +24,11 @@ def demo(
 
     Example: prompt-oirl demo --out prompt-oirl-demo
     """
-    from prompt_oirl.cli.render import print_demo, print_json
+    from prompt_oirl.cli.render import print_demo, print_json, working
     from prompt_oirl.testing.demo import run_demo
 
-    found = run_demo(out, n_queries=queries, seed=seed)
+    with working("simulating logs, learning from them, evaluating"):
+        found = run_demo(out, n_queries=queries, seed=seed)
     if as_json:
         print_json(found.to_dict())
     else:

@@ -8,7 +8,7 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from rich.console import Console
@@ -42,6 +42,7 @@ __all__ = [
     "shortened",
     "table",
     "tolerate_encoding",
+    "working",
 ]
 
 
@@ -118,6 +119,14 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
     for row in rows:
         made.add_row(*map(Text, row))
     return made
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Say on a terminal's standard error that something takes a while; elsewhere say nothing."""
+    out = error_console()
+    with out.status(what) if out.is_terminal else nullcontext():
+        yield
 
 
 @contextmanager

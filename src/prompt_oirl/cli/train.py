@@ -37,7 +37,7 @@ def train(
     Example: prompt-oirl train logs.jsonl --out recommender/ --test-size 0.3
     """
     from prompt_oirl.cli.files import check_free, read_logs
-    from prompt_oirl.cli.render import console, print_evaluation, print_json, print_selection
+    from prompt_oirl.cli.render import console, print_evaluation, print_json, print_selection, working
     from prompt_oirl.errors import DataError
     from prompt_oirl.recommender import Recommender
 
@@ -45,7 +45,8 @@ def train(
     demonstrations = read_logs(logs, prompts=prompts, grader=grader, ignore_extra_columns=ignore_extra_columns)
     training, test = demonstrations.split(test_size=test_size, seed=seed) if test_size else (demonstrations, None)
     try:
-        recommender = Recommender(confidence=confidence, seed=seed).fit(training)
+        with working(f"choosing a reward model by cross-validation on {training.n_queries} queries"):
+            recommender = Recommender(confidence=confidence, seed=seed).fit(training)
     except DataError as error:
         raise DataError(f"{logs}: {error}") from error
     evaluation = None if test is None else recommender.evaluate(test, seed=seed)

@@ -164,7 +164,8 @@ def _words(tokens: Tokens, n_frequent: int | None, marks: str) -> list[str]:
     if n_frequent is None:
         return list(set(filter(None, words)))
     numbers: dict[str, int] = {}
-    of_form = np.array([-1 if word is None else numbers.setdefault(word, len(numbers)) for word in words])
+    codes = [-1 if word is None else numbers.setdefault(word, len(numbers)) for word in words]
+    of_form = np.array(codes, dtype=np.int64)
     code = of_form[tokens.form]
     pairs = sorted_distinct(code[code >= 0] * tokens.n_texts + tokens.text[code >= 0])
     frequency = np.bincount(pairs // max(tokens.n_texts, 1), minlength=len(numbers))

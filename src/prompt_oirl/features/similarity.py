@@ -46,16 +46,17 @@ class UnitSpread:
 
     mean: FloatArray
     scale: FloatArray
-    """1 / standard deviation, 0 for a column that is constant."""
+    """1 / standard deviation, 0 for a column that is constant up to rounding."""
 
     width: float
 
     @classmethod
     def of(cls, columns: FloatArray) -> Self:
         """Learn from (n_texts, n_columns)."""
-        deviation = columns.std(axis=0)
-        scale = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=deviation > 0)
-        unscaled = cls(columns.mean(axis=0), scale, 1.0)
+        mean, deviation = columns.mean(axis=0), columns.std(axis=0)
+        varies = deviation > 1e-9 * np.maximum(1.0, np.abs(mean))
+        scale = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=varies)
+        unscaled = cls(mean, scale, 1.0)
         spread = 2 * float(unscaled.apply(columns).var(axis=0).sum())
         return cls(unscaled.mean, scale, float(np.sqrt(spread)) if spread > 0 else 1.0)
 

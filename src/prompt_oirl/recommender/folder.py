@@ -59,18 +59,31 @@ def save_folder(folder: Path, state: Any, summary: Mapping[str, Any], *, overwri
         np.savez_compressed(temporary / "arrays.npz", **arrays)  # type: ignore[arg-type]
         manifest = json.dumps({**_manifest(temporary), **summary}, ensure_ascii=False, indent=2)
         (temporary / "manifest.json").write_text(manifest + "\n", encoding="utf-8")
-        if replaced:
-            shutil.rmtree(folder)
-        temporary.replace(folder)
+        _put_in_place(temporary, folder, replaced=replaced)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _put_in_place(temporary: Path, folder: Path, *, replaced: bool) -> None:
+    """Rename the new folder; a former one is moved aside first, and back if that fails."""
+    if not replaced:
+        temporary.replace(folder)
+        return
+    former = temporary.with_name(f"{temporary.name}.former")
+    folder.replace(former)
+    try:
+        temporary.replace(folder)
+    except OSError:
+        former.replace(folder)
+        raise
+    shutil.rmtree(former, ignore_errors=True)
 
 
 def _check_free(folder: Path, *, overwrite: bool) -> bool:
     """Return whether a recommender is there that may be replaced; raise if anything else is."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
-    is_recommender = (folder / "manifest.json").is_file() and (folder / "state.json").is_file()
+    is_recommender = folder.is_dir() and {each.name for each in folder.iterdir()} == {"manifest.json", *_FILES}
     if not (overwrite and is_recommender):
         way_out = "remove it, or allow it to be overwritten" if is_recommender else "name another folder"
         raise ArtifactError(f"{folder} exists and is not empty; {way_out}")
@@ -111,7 +124,7 @@ def _check(folder: Path) -> None:
         )
     for name in _FILES:
         path = folder / name
-        expected = manifest.get("files", {}).get(name, {}).get("sha256")
+        expected = _expected_hash(manifest, name)
         if not path.is_file():
             raise ArtifactError(f"{path} is missing: the folder is incomplete; copy it again, or train and save again")
         if sha256_of(path) != expected:
@@ -119,6 +132,14 @@ def _check(folder: Path) -> None:
                 f"{path} has sha256 {sha256_of(path)}, its manifest says {expected}: the file was changed or damaged; "
                 "copy the folder again, or train and save again"
             )
+
+
+def _expected_hash(manifest: dict[str, Any], name: str) -> str | None:
+    try:
+        expected: str | None = manifest["files"][name]["sha256"]
+    except (KeyError, TypeError):
+        return None
+    return expected
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:

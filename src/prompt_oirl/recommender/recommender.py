@@ -12,14 +12,14 @@ from sklearn.base import BaseEstimator, clone
 
 from prompt_oirl.arrays import FloatArray, IntArray
 from prompt_oirl.demonstrations import Demonstrations
-from prompt_oirl.errors import NotFittedError, UnseenPromptError
+from prompt_oirl.errors import NotFittedError, ParameterError, UnseenPromptError
 from prompt_oirl.evaluation import Evaluation, evaluate
 from prompt_oirl.policies import BestOfN, BestSinglePrompt, Policy, best_of_scores
 from prompt_oirl.recommender.candidates import default_candidates
 from prompt_oirl.recommender.folder import load_folder, save_folder
 from prompt_oirl.recommender.recommendation import Recommendation, ScoredPrompt
 from prompt_oirl.records import Prompt, Query
-from prompt_oirl.selection import Candidate, select
+from prompt_oirl.selection import Candidate, Selection, select
 from prompt_oirl.splits import Grouping, check_unseen, group_hashes, is_seen
 
 __all__ = ["Recommender"]
@@ -69,12 +69,8 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
             ParameterError: There are fewer groups of queries than folds, or an argument is out of its range.
         """
         candidates = default_candidates(self.seed) if self.candidates is None else self.candidates
-        self.prompts_ = demonstrations.prompts
-        self.success_rates_ = demonstrations.success_rates
-        self.best_single_ = BestSinglePrompt.chosen_on(demonstrations)
-        self.training_data_hash_ = demonstrations.sha256
-        self.seen_groups_ = {by: group_hashes(demonstrations.queries, by) for by in ("template", "question")}
-        self.selection_ = select(
+        best_single = BestSinglePrompt.chosen_on(demonstrations)
+        selection = select(
             candidates,
             demonstrations,
             n_folds=self.n_folds,
@@ -82,17 +78,14 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
             by=self.by,
             seed=self.seed,
         )
-        self.policy_ = self._make_policy(candidates, demonstrations)
+        self.policy_ = _policy_of(selection, candidates, demonstrations, best_single)
+        self.selection_ = selection
+        self.best_single_ = best_single
+        self.prompts_ = demonstrations.prompts
+        self.success_rates_ = demonstrations.success_rates
+        self.training_data_hash_ = demonstrations.sha256
+        self.seen_groups_ = {by: group_hashes(demonstrations.queries, by) for by in ("template", "question")}
         return self
-
-    def _make_policy(self, candidates: Sequence[Candidate], demonstrations: Demonstrations) -> Policy:
-        if not self.selection_.pays:
-            return self.best_single_
-        best = self.selection_.best
-        model = next(candidate.model for candidate in candidates if candidate.name == best.candidate)
-        return BestOfN(
-            clone(model).fit(demonstrations), head_start=best.head_start, best_single=self.best_single_.prompt_id
-        )
 
     def choose(self, queries: Sequence[Query], prompts: Sequence[Prompt]) -> IntArray:
         """Return the (n_queries,) index into `prompts` of the recommended prompt: a recommender is a policy.
@@ -120,8 +113,16 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
         return self.recommend_many([query])[0]
 
     def recommend_many(self, queries: Sequence[str]) -> list[Recommendation]:
-        """Recommend a prompt for each of many queries; much faster than one by one."""
+        """Recommend a prompt for each of many queries; much faster than one by one.
+
+        Raises:
+            NotFittedError: `fit` was not called.
+            ParameterError: One text was given instead of a sequence of them.
+            DataError: A query is empty.
+        """
         self._check_fitted()
+        if isinstance(queries, str):
+            raise ParameterError(f"queries={queries[:60]!r} is one text; use recommend, or put it in a list")
         asked = [Query(text) for text in queries]
         scores = self._scores(asked)
         choices = best_of_scores(scores, head_start=self._head_start, best_single=self._best_single_index)
@@ -146,6 +147,8 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
 
     def save(self, folder: Path | str, *, overwrite: bool = False) -> None:
         """Save to a folder, whole or not at all; see `prompt_oirl.recommender.folder`.
+
+        The candidates that were not selected are not saved: to fit again, make a new `Recommender`.
 
         Args:
             folder: What to make.
@@ -210,7 +213,7 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
         if chosen.id != best_single:
             return f"scores {lead:.3f} above the best single prompt {best_single!r}"
         if lead > 0:
-            return f"the best single prompt: another scores {lead:.3f} higher, {self._head_start:.3f} would be enough"
+            return f"the best single prompt: another scores {lead:.3f} higher, over {self._head_start:.3f} is needed"
         return "the best single prompt, and the highest score for this query too"
 
     @property
@@ -226,3 +229,17 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
             raise NotFittedError(
                 "this Recommender is not fitted yet; call fit(demonstrations), or Recommender.load(folder)"
             )
+
+
+def _policy_of(
+    selection: Selection,
+    candidates: Sequence[Candidate],
+    demonstrations: Demonstrations,
+    best_single: BestSinglePrompt,
+) -> Policy:
+    """Return best-of-N over the selected reward model, fitted on everything, or the best single prompt."""
+    if not selection.pays:
+        return best_single
+    best = selection.best
+    model = next(candidate.model for candidate in candidates if candidate.name == best.candidate)
+    return BestOfN(clone(model).fit(demonstrations), head_start=best.head_start, best_single=best_single.prompt_id)

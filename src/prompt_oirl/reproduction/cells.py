@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import cache
+from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ class Cell:
         return json.dumps([self.table, self.compute.__name__, self.parameters], sort_keys=True)
 
     def key(self, data_hash: str) -> str:
-        """Return the hash of all that the result depends on: the cell, the data and the package's code."""
+        """Return the hash of all that the result depends on: the cell, the data, the code and its libraries."""
         return hashlib.sha256(f"{self.id}\n{data_hash}\n{_code_hash()}".encode()).hexdigest()[:24]
 
 
@@ -72,7 +73,8 @@ class CellResult:
 @cache
 def _code_hash() -> str:
     package = Path(__file__).resolve().parent.parent
-    digest = hashlib.sha256()
+    versions = [version(name) for name in ("numpy", "scipy", "scikit-learn", "lightgbm")]
+    digest = hashlib.sha256("\n".join(versions).encode())
     for path in sorted(package.rglob("*.py")):
         if "cli" not in path.relative_to(package).parts:
             digest.update(path.read_bytes())
@@ -82,9 +84,12 @@ def _code_hash() -> str:
 def _read(cell: Cell, path: Path) -> CellResult | None:
     if not path.exists():
         return None
-    record = json.loads(path.read_text(encoding="utf-8"))
-    rows = tuple(ResultRow.from_dict(row) for row in record["rows"])
-    return CellResult(cell, rows, record["seconds"], record["peak_mib"], was_kept=True)
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        rows = tuple(ResultRow.from_dict(row) for row in record["rows"])
+        return CellResult(cell, rows, record["seconds"], record["peak_mib"], was_kept=True)
+    except (ValueError, KeyError, TypeError):
+        return None  # damaged: it is computed anew and replaced
 
 
 def _compute(cell: Cell, data: Path, path: Path) -> CellResult:

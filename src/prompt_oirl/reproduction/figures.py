@@ -126,14 +126,14 @@ def _finish(figure: Any, axes: Sequence[Any], y_label: str) -> None:
     handles: dict[str, Any] = {}
     for axis in axes:
         handles |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=8, fontsize=8, frameon=False)
+    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=6, fontsize=8, frameon=False)
     figure.supylabel(y_label, fontsize=9)
     figure.supxlabel("number of training prompts K (line: mean over subsets, band: worst to best)", fontsize=9)
 
 
 def _draw_published(rows: Rows, figure: Any) -> bool:
     """Draw the release's success rates against K, one panel a cell."""
-    rows = _of(rows, table="published")
+    rows = [row for row in _of(rows, table="published") if row.prompts is not None]
     if not rows:
         return False
     llms = list(dict.fromkeys(row.llm for row in rows))

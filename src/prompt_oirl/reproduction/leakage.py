@@ -89,7 +89,7 @@ def compute_correlation(data: Path, parameters: Mapping[str, Any]) -> list[Resul
         ResultRow(
             table="correlation", llm="llama-2-7b-chat", dataset=parameters["dataset"], protocol="none",
             method="outcomes", metric="pearson", prompts=f"{i},{j}", value=float(value),
-            n_queries=int(correlation.n_queries[i, j]), n_trials=int(demonstrations.trials[:, [i, j]].sum()),
+            n_queries=int(correlation.n_queries[i, j]), n_trials=int(demonstrations.trials[:, sorted({i, j})].sum()),
         )
         for (i, j), value in np.ndenumerate(correlation.correlation)
     ]  # fmt: skip

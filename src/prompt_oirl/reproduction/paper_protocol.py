@@ -118,6 +118,7 @@ def compute_critique(data: Path, parameters: Mapping[str, Any]) -> list[ResultRo
     trials = release.trials(parameters["llm"], parameters["dataset"])
     verdicts = release.critics(parameters["llm"], parameters["dataset"]).verdicts
     labels = trials.labels[-len(verdicts) :]
+    n_queries = len({question.query for question in trials.questions[-len(verdicts) :]})
     rows = []
     for part, columns in (("training", TRAINING_PROMPTS), ("held_out", HELD_OUT_PROMPTS)):
         if columns[-1] >= labels.shape[1]:
@@ -130,8 +131,9 @@ def compute_critique(data: Path, parameters: Mapping[str, Any]) -> list[ResultRo
             "k": 6, "prompts": "0,1,2,3,4,5",
         }  # fmt: skip
         found = classify(demonstrations, verdicts[:, list(columns)].astype(np.float64))
-        rows += _metric_rows(found, part, len(labels), {**place, "method": "lmsc"}, METRICS[:4])
-        rows.append(_majority_row(found, part, len(labels), place))
+        rows += _metric_rows(found, part, n_queries, {**place, "method": "lmsc"}, METRICS[:4])
+        if parameters["llm"] != LLAMA:  # there the joint model's cells say it
+            rows.append(_majority_row(found, part, n_queries, place))
     return rows
 
 

@@ -90,7 +90,7 @@ def read_rows(path: Path) -> Iterator[ResultRow]:
     Raises:
         FileFormatError: A line is not a result row.
     """
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"), start=1):
         try:
             yield ResultRow.from_dict(json.loads(line))
         except (ValueError, TypeError) as error:

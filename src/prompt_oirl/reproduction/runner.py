@@ -80,13 +80,15 @@ def reproduce(
         FileFormatError: A file in it is malformed.
     """
     unknown = [name for name in only if name not in TABLES]
-    if unknown or jobs < 1:
-        raise ParameterError(f"tables {unknown} are unknown or jobs={jobs} is below 1; tables are {', '.join(TABLES)}")
+    if unknown:
+        raise ParameterError(f"there is no table {unknown[0]!r}; tables are {', '.join(TABLES)}")
+    if jobs < 1:
+        raise ParameterError(f"jobs={jobs}: at least 1 is needed")
     start = time.perf_counter()
     wanted = tuple(only) or tuple(TABLES)
     settings = Settings(fast=fast, seed=seed)
     cells = list({cell.id: cell for name in wanted for make in TABLES[name] for cell in make(settings)}.values())
-    hashes = _data_hashes(data)
+    hashes = _data_hashes(data, leave_out=out)
     data_hash = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
     results: list[CellResult] = []
     for result in compute_cells(cells, data, folder=out / "cells", data_hash=data_hash, jobs=jobs):
@@ -97,8 +99,9 @@ def reproduce(
     _write_tables(rows, out)
     figures = _draw(rows, out / "figures")
     seconds = time.perf_counter() - start
-    _write_manifest(out / "manifest.json", settings, wanted, results, hashes, seconds, jobs)
     n_kept = sum(result.was_kept for result in results)
+    if n_kept < len(results) or not (out / "manifest.json").exists():
+        _write_manifest(out / "manifest.json", settings, wanted, results, hashes, seconds, jobs)
     return Reproduction(out, tuple(rows), len(results) - n_kept, n_kept, seconds, tuple(figures))
 
 
@@ -112,11 +115,16 @@ def _gather(results: Iterable[CellResult], cells: Sequence[Cell], wanted: Sequen
 
 
 def _write_tables(rows: Sequence[ResultRow], out: Path) -> None:
+    for stale in [*(out / "tables").glob("*.csv"), *(out / "figures").glob("*.png")]:
+        stale.unlink()
     write_rows(rows, out / "results.jsonl")
     for table in dict.fromkeys(row.table for row in rows):
         records = [asdict(row) for row in rows if row.table == table]
         used = [name for name in FIELDS if any(record[name] is not None for record in records)]
-        with atomic_path(out / "tables" / f"{table}.csv") as temporary, temporary.open("w", newline="") as file:
+        with (
+            atomic_path(out / "tables" / f"{table}.csv") as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.DictWriter(file, used, extrasaction="ignore", lineterminator="\n")
             writer.writeheader()
             writer.writerows(records)
@@ -129,8 +137,13 @@ def _draw(rows: Sequence[ResultRow], folder: Path) -> list[Path]:
         return []
 
 
-def _data_hashes(data: Path) -> dict[str, str]:
-    files = sorted(path for path in data.rglob("*") if path.is_file() and ".git" not in path.parts)
+def _data_hashes(data: Path, *, leave_out: Path) -> dict[str, str]:
+    out = leave_out.resolve()
+    files = sorted(
+        path
+        for path in data.rglob("*")
+        if path.is_file() and ".git" not in path.parts and not path.resolve().is_relative_to(out)
+    )
     return {path.relative_to(data).as_posix(): sha256_of(path) for path in files}
 
 

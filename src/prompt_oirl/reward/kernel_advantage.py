@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Self
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, lapack
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, lapack
 from sklearn.base import BaseEstimator, clone
 
 from prompt_oirl.arrays import FloatArray, IntArray
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import DataError, ParameterError
 from prompt_oirl.features.similarity import TextPoints, TextSimilarity
+from prompt_oirl.features.threads import one_blas_thread
 from prompt_oirl.records import Prompt, Query
 from prompt_oirl.reward.checks import check_fitted, check_learnable, prompt_columns
-from prompt_oirl.reward.targets import advantage_weights, advantages
+from prompt_oirl.reward.targets import advantage_weights, advantages, prompt_effects
 from prompt_oirl.splits import query_groups
 
 __all__ = ["KernelAdvantage", "SolvedBlock"]
@@ -27,6 +29,8 @@ _CONSTANT = np.float32(1.0)
 
 _UNTRIED_NOISE = 1e4
 """The noise of a cell without a trial: so much that it tells nothing, and all cells can be treated alike."""
+
+_NOT_POSITIVE = "kernel plus noise is not positive definite, as rounding can make it; raise noise_levels"
 
 _N_COMPARISONS = 1 << 22
 """Similarities held at once: 16 MiB."""
@@ -137,7 +141,8 @@ class KernelAdvantage(BaseEstimator):  # type: ignore[misc]
 
         With C the inverse of kernel plus noise and α = C y, leaving the group G out predicts y_G - C_GG⁻¹ α_G
         (Rasmussen and Williams, equation 5.12, for more than one left out). Terms and spreads of the similarity, which
-        look at no reward, are learnt with the group.
+        look at no reward, are learnt with the group; so are the prompts' means, of which the constant in the kernel
+        takes back all but a trifle. Above `block_size` queries it is the model of the group's own block.
 
         Args:
             demonstrations: Training demonstrations; every query needs a scored trial.
@@ -159,12 +164,12 @@ class KernelAdvantage(BaseEstimator):  # type: ignore[misc]
         return scores + targets.means
 
     def _check_parameters(self) -> None:
-        if not self.noise_levels or min(self.noise_levels) <= 0 or not 0 <= self.own_share < 1:
+        if not self.noise_levels or not all(level > 0 for level in self.noise_levels) or not 0 <= self.own_share < 1:
             raise ParameterError(
                 f"noise_levels={self.noise_levels}, own_share={self.own_share}: at least one positive level, and a "
                 "share from 0 to below 1, are needed"
             )
-        if self.reference_trials <= 0 or self.block_size < 2:
+        if not self.reference_trials > 0 or self.block_size < 2:
             raise ParameterError(
                 f"reference_trials={self.reference_trials}, block_size={self.block_size}: above 0, and at least 2"
             )
@@ -176,20 +181,19 @@ class KernelAdvantage(BaseEstimator):  # type: ignore[misc]
 
     def _blocks(self, groups: IntArray) -> Iterator[IntArray]:
         """Yield the indices of each block; a group is in one block."""
-        n_blocks = -(-len(groups) // self.block_size)
-        block_of_group = np.random.default_rng(self.seed).permutation(int(groups.max()) + 1) % n_blocks
+        n_groups = int(groups.max()) + 1
+        n_blocks = min(-(-len(groups) // self.block_size), n_groups)
+        block_of_group = np.random.default_rng(self.seed).permutation(n_groups) % n_blocks
         for block in range(n_blocks):
             yield np.flatnonzero(block_of_group[groups] == block)
 
     def _solve(self, points: TextPoints, targets: _Targets) -> SolvedBlock:
         kernel = TextSimilarity.between(points, points) + _CONSTANT
         coefficients, own_effects = np.zeros_like(targets.residuals), np.zeros_like(targets.residuals)
-        for columns in targets.columns_of_equal_noise():
-            for level in self.noise_levels:
-                factor = cho_factor(
-                    _add_noise(kernel, level, targets.noise[:, columns[0]]), lower=True, overwrite_a=True
-                )
-                solved = cho_solve(factor, targets.residuals[:, columns]) / len(self.noise_levels)
+        for columns, level in product(targets.columns_of_equal_noise(), self.noise_levels):
+            with one_blas_thread():
+                noisy = _add_noise(kernel, level, targets.noise[:, columns[0]])
+                solved = _solve_positive(noisy, targets.residuals[:, columns]) / len(self.noise_levels)
                 coefficients[:, columns] += solved
                 own_effects[:, columns] += level * self.own_share * solved
         return SolvedBlock(points, coefficients, own_effects)
@@ -197,8 +201,8 @@ class KernelAdvantage(BaseEstimator):  # type: ignore[misc]
     def _leave_out(self, points: TextPoints, targets: _Targets, groups: IntArray) -> FloatArray:
         kernel = TextSimilarity.between(points, points) + _CONSTANT
         errors = np.zeros_like(targets.residuals)
-        for columns in targets.columns_of_equal_noise():
-            for level in self.noise_levels:
+        for columns, level in product(targets.columns_of_equal_noise(), self.noise_levels):
+            with one_blas_thread():
                 inverse = _inverse(_add_noise(kernel, level, targets.noise[:, columns[0]]))
                 left_out = _leave_out_errors(inverse, targets.residuals[:, columns], groups)
                 errors[:, columns] += left_out / len(self.noise_levels)
@@ -228,7 +232,8 @@ class _Targets:
     """(n_queries, n_prompts) variance of each residual's noise, as a multiple of the noise level."""
 
     means: FloatArray
-    """(n_prompts,) mean advantages, each cell weighted by the inverse of its noise."""
+    """(n_prompts,) mean advantages, each cell weighted by the inverse of its noise; the prompt's effect where none of
+    its cells was compared with another prompt's."""
 
     @classmethod
     def of(cls, demonstrations: Demonstrations, own_share: float, reference_trials: float) -> Self:
@@ -237,7 +242,9 @@ class _Targets:
         noise = np.full(weights.shape, _UNTRIED_NOISE)
         noise[tried] = own_share + (1 - own_share) * reference_trials / weights[tried]
         values = np.where(tried, np.nan_to_num(advantages(demonstrations)), 0.0)
-        means = (values / noise).sum(axis=0, where=tried) / (1 / noise).sum(axis=0, where=tried)
+        precision = (1 / noise).sum(axis=0, where=tried)
+        means = prompt_effects(demonstrations)
+        np.divide((values / noise).sum(axis=0, where=tried), precision, out=means, where=precision > 0)
         return cls(np.where(tried, values - means, 0.0).astype(np.float32), noise, means)
 
     def take(self, rows: IntArray) -> _Targets:
@@ -256,11 +263,20 @@ def _add_noise(kernel: FloatArray, level: float, noise: FloatArray) -> FloatArra
     return noisy
 
 
+def _solve_positive(matrix: FloatArray, right: FloatArray) -> FloatArray:
+    """Return the solution for a symmetric positive definite matrix, which is overwritten."""
+    try:
+        solution: FloatArray = cho_solve(cho_factor(matrix, lower=True, overwrite_a=True), right)
+    except LinAlgError as error:
+        raise DataError(_NOT_POSITIVE) from error
+    return solution
+
+
 def _inverse(matrix: FloatArray) -> FloatArray:
     """Return the inverse of a symmetric positive definite float32 matrix, which is overwritten."""
     factor, failed = lapack.spotrf(matrix, lower=True, overwrite_a=True)
     if failed:
-        raise DataError(f"kernel plus noise is not positive definite (minor {failed}); raise noise_levels")
+        raise DataError(_NOT_POSITIVE)
     inverse, _ = lapack.spotri(factor, lower=True, overwrite_c=True)
     whole: FloatArray = np.tril(inverse)
     whole += np.tril(inverse, -1).T

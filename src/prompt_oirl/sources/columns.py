@@ -109,7 +109,8 @@ def _selected(path: Path, block: Block, known: Collection[str], extra_columns: E
         raise FileFormatError(
             path,
             f"the column {extra[0]!r} is not known; there are {', '.join(block.columns)}; known are "
-            f"{', '.join(known)}. Rename or drop it, or read with extra_columns='ignore'",
+            f"{', '.join(known)}. Rename or drop it, or pass over such columns "
+            "(--ignore-extra-columns; extra_columns='ignore')",
         )
     columns = {name: array for name, array in block.columns.items() if name in known}
     for name, array in columns.items():

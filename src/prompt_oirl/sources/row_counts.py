@@ -51,7 +51,11 @@ def read_row_counts(columns: Columns, grader: Grader | None = None) -> RowCounts
         return _of_rewards(_labels(columns, labels[0]))
     if counts:
         return _counts(columns)
-    hint = "; there are answers: name a grader" if "answer" in columns and "gold" in columns else ""
+    hint = (
+        "; there are answers: name a grader, such as --grader numeric"
+        if "answer" in columns and "gold" in columns
+        else ""
+    )
     raise columns.error(
         "a column 'correct' (0, 1 or empty), or 'answer' and 'gold' with a grader, is needed; "
         f"there are {', '.join(columns.by_name)}{hint}"

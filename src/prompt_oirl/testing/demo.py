@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from prompt_oirl.demonstrations import Demonstrations
+from prompt_oirl.errors import ArtifactError
 from prompt_oirl.evaluation import Evaluation
 from prompt_oirl.files import atomic_path
 from prompt_oirl.grading import get_grader
@@ -57,12 +58,17 @@ def run_demo(folder: Path, *, n_queries: int = 2000, seed: int = 0) -> Demo:
     """Run the loop on a synthetic world and keep everything it makes in a folder.
 
     Args:
-        folder: Where to write; a recommender from an earlier demo is replaced.
+        folder: Where to write; what an earlier demo wrote there is replaced.
         n_queries: Distinct simulated queries.
         seed: Of the world and of the split.
+
+    Raises:
+        ArtifactError: There are logs in the folder that are not from a demo.
     """
-    world = SyntheticWorld(n_queries=n_queries, seed=seed)
     logs = folder / "logs.jsonl"
+    if logs.exists() and not (folder / "evaluation.json").exists():
+        raise ArtifactError(f"{logs} exists and is not from a demo; name another folder with --out")
+    world = SyntheticWorld(n_queries=n_queries, seed=seed)
     world.write_logs(logs)
     demonstrations = read_demonstrations(logs, grader=get_grader("numeric"))
     training, test = demonstrations.split(test_size=0.3, seed=seed)

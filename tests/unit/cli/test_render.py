@@ -1,0 +1,132 @@
+"""What commands print, without the commands."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from dataclasses import replace
+
+import pytest
+
+from prompt_oirl.cli.render import (
+    console,
+    interval,
+    percent,
+    points,
+    print_error,
+    print_json,
+    print_reproduction,
+    progress_bar,
+    rate,
+    shortened,
+    table,
+    tolerate_encoding,
+    working,
+)
+from prompt_oirl.evaluation import Estimate
+from prompt_oirl.reproduction.rows import ResultRow
+
+ESTIMATE = Estimate(0.1234, -0.0004, 0.25, level=0.95, n_queries=9, n_groups=8, n_trials=9, n_left_out=0)
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.5, "50.0 %"), (1.0, "100.0 %"), (0.0, "0.0 %"), (float("nan"), "–")])
+def test_percent(value: float, text: str) -> None:
+    assert percent(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0123, "+1.2"), (-0.0123, "-1.2"), (0.0, "+0.0"), (-0.0, "+0.0"), (-0.0004, "+0.0")]
+)
+def test_points_have_a_sign_and_no_negative_zero(value: float, text: str) -> None:
+    assert points(value) == text
+
+
+def test_a_rate_is_never_without_its_interval() -> None:
+    assert rate(replace(ESTIMATE, low=0.05)) == "12.3 % [5.0, 25.0]"
+    assert interval(ESTIMATE) == "[+0.0, +25.0]"
+    assert rate(None) == "–"
+
+
+def test_long_texts_are_cut_to_one_line() -> None:
+    assert shortened("one\n two") == "one two"
+    assert shortened("x" * 200, 10) == "x" * 9 + "…"
+
+
+def test_json_is_all_there_is_and_holds_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
+    value = {"a": float("nan"), "b": (1.5, float("inf")), "text": ":smile: [bold]é[/bold]"}
+    print_json(value)
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == {"a": None, "b": [1.5, None], "text": ":smile: [bold]é[/bold]"}
+    assert printed.err == ""
+
+
+def test_nothing_of_the_user_is_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    console().print(table("Prompts", ("prompt", "rate"), [("[/b] :smile: [red]x", "1 %")]))
+    assert "[/b] :smile: [red]x" in capsys.readouterr().out
+
+
+def test_an_error_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    print_error("[a] long " + "word " * 40 + "\n    :smile: [/b]")
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    assert printed.err.startswith("error: [a] long word")
+    assert printed.err.rstrip().endswith("word :smile: [/b]")
+
+
+def test_what_the_encoding_lacks_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
+    tolerate_encoding()
+    console().print("→ é")
+    print_json({"text": "é"})
+    sys.stdout.flush()
+    text, _, found = raw.getvalue().decode("ascii").partition("\n")
+    assert text == "\\u2192 \\xe9"
+    assert json.loads(found) == {"text": "é"}
+
+
+def test_progress_without_a_terminal_is_a_line_each_twentieth(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_bar("counting") as advance:
+        for done in range(1, 101):
+            advance(done, 100, "[b]")
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    lines = printed.err.splitlines()
+    assert len(lines) == 20
+    assert lines[-1] == "counting: 100 of 100 ([b])"
+
+
+def test_work_without_a_terminal_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    with working("thinking"):
+        pass
+    assert capsys.readouterr() == ("", "")
+
+
+def leak_free(k: int, method: str, gain: float | None, dataset: str = "mawps") -> ResultRow:
+    return ResultRow(
+        table="leak_free", llm="llama-2-7b-chat", dataset=dataset, protocol="by_template", method=method, k=k,
+        prompts=",".join(map(str, range(k))), n_queries=1744, value=0.644, gain=gain, low=0.001, high=0.0201,
+    )  # fmt: skip
+
+
+def test_a_reproduction_shows_gains_with_all_prompts_in_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [leak_free(6, "recommender", 0.0123), leak_free(5, "knn", 0.5), leak_free(6, "random", None)]
+    rows += [leak_free(2, "published_recipe", -0.0123, "svamp")]
+    print_reproduction(rows)
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 80
+    assert "recommender" in printed
+    assert "+1.2" in printed
+    assert "[+0.1, +2.0]" in printed
+    assert "published_recipe" in printed
+    assert "knn" not in printed
+    assert "random" not in printed
+    assert printed.endswith("Rows: leak_free 4\n")
+
+
+def test_thousands_of_rows_are_no_wait(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [leak_free(k, "recommender", 0.01) for k in range(1, 7) for _ in range(5000)]
+    print_reproduction([*rows[:-1], leak_free(7, "knn", 0.02)])
+    assert capsys.readouterr().out.count("recommender") == 0
