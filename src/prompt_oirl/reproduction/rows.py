@@ -90,10 +90,11 @@ def read_rows(path: Path) -> Iterator[ResultRow]:
     Raises:
         FileFormatError: A line is not a result row.
     """
-    for number, line in enumerate(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"), start=1):
-        try:
-            yield ResultRow.from_dict(json.loads(line))
-        except (ValueError, TypeError) as error:
-            raise FileFormatError(
-                path, f"{line[:80]!r} is not a result row ({error}); run it again", row=number
-            ) from error
+    with path.open(encoding="utf-8", newline="\n") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                yield ResultRow.from_dict(json.loads(line))
+            except (ValueError, TypeError) as error:
+                raise FileFormatError(
+                    path, f"{line[:80]!r} is not a result row ({error}); run it again", row=number
+                ) from error

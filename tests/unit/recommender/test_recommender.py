@@ -128,7 +128,7 @@ def test_one_query_gets_what_it_gets_among_many(choosing: Recommender, test: Dem
     [
         ("high", "p1", "scores 0.050 above the best single prompt 'p0'"),
         ("medium", "p0", "the best single prompt, and the highest score for this query too"),
-        ("low", "p0", "the best single prompt: another scores 0.010 higher, 0.020 would be enough"),
+        ("low", "p0", "the best single prompt: another scores 0.010 higher, over 0.020 is needed"),
     ],
 )
 def test_reasons(scripted: Recommender, query: str, prompt: str, reason: str) -> None:
