@@ -144,7 +144,7 @@ def _draw_published(rows: Rows, figure: Any) -> bool:
             for method in ("botr", "lmsc", "irl0", "irl10", "irl100"):
                 _draw_lines(axis, _of(rows, llm=llm, dataset=dataset), method)
             axis.set_title(f"{llm}, {_DATASET_NAMES[dataset]}", fontsize=9)
-    _finish(figure, axes.ravel(), "success rate, as published (test questions occur in training)")
+    _finish(figure, axes.ravel(), "success rate as published (MAWPS, SVAMP: test questions are training questions)")
     return True
 
 

@@ -161,13 +161,22 @@ def _write_manifest(
         "settings": asdict(settings),
         "tables": {name: _costs([each for each in results if each.cell.table == name]) for name in wanted},
         "jobs": jobs,
-        "wall_seconds": round(seconds, 1),
+        "wall_seconds": round(seconds + _wall_seconds_so_far(path, hashes), 1),
         "cpu_seconds": round(sum(result.seconds for result in results), 1),
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in packages},
         "data": hashes,
     }
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
+def _wall_seconds_so_far(manifest: Path, hashes: dict[str, str]) -> float:
+    """Return the wall time of earlier runs into the same folder from the same data: a stopped run goes on."""
+    try:
+        earlier = json.loads(manifest.read_text(encoding="utf-8"))
+        return float(earlier["wall_seconds"]) if earlier["data"] == hashes else 0.0
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0.0
 
 
 def _costs(results: Sequence[CellResult]) -> dict[str, float]:
