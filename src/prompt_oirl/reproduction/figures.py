@@ -126,7 +126,10 @@ def _finish(figure: Any, axes: Sequence[Any], y_label: str) -> None:
     handles: dict[str, Any] = {}
     for axis in axes:
         handles |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
-    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=3 if len(handles) > 5 else 5, fontsize=8, frameon=False)
+    n_columns = 3 if len(handles) > 5 else 5
+    figure.legend(
+        handles.values(), handles.keys(), loc="outside upper center", ncols=n_columns, fontsize=8, frameon=False
+    )
     figure.supylabel(y_label, fontsize=9)
     figure.supxlabel("number of training prompts K (line: mean over subsets, band: worst to best)", fontsize=9)
 
