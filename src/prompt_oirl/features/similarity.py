@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator
 from prompt_oirl.arrays import FloatArray, IntArray
 from prompt_oirl.errors import DataError, NotFittedError
 from prompt_oirl.features.ngrams import NGramWeights, WordCounts
+from prompt_oirl.features.scaling import Scaling
 from prompt_oirl.features.surface import token_statistics
 from prompt_oirl.features.tokens import tokenize
 
@@ -44,25 +45,21 @@ class TextPoints:
 class UnitSpread:
     """Standardise columns, and scale them such that two training texts are at squared distance 1 in the mean."""
 
-    mean: FloatArray
-    scale: FloatArray
-    """1 / standard deviation, 0 for a column that is constant up to rounding."""
+    scaling: Scaling
 
     width: float
+    """Root of the mean squared distance of two training texts, standardised."""
 
     @classmethod
     def of(cls, columns: FloatArray) -> Self:
         """Learn from (n_texts, n_columns)."""
-        mean, deviation = columns.mean(axis=0), columns.std(axis=0)
-        varies = deviation > 1e-9 * np.maximum(1.0, np.abs(mean))
-        scale = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=varies)
-        unscaled = cls(mean, scale, 1.0)
+        unscaled = cls(Scaling.of(columns), 1.0)
         spread = 2 * float(unscaled.apply(columns).var(axis=0).sum())
-        return cls(unscaled.mean, scale, float(np.sqrt(spread)) if spread > 0 else 1.0)
+        return cls(unscaled.scaling, float(np.sqrt(spread)) if spread > 0 else 1.0)
 
     def apply(self, columns: FloatArray) -> FloatArray:
         """Return the columns scaled; beyond four standard deviations a value moves a text no further away."""
-        scaled: FloatArray = np.clip((columns - self.mean) * self.scale, -_CLIP, _CLIP) / self.width
+        scaled: FloatArray = np.clip(self.scaling.apply(columns), -_CLIP, _CLIP) / self.width
         return scaled
 
 

@@ -21,12 +21,12 @@ from prompt_oirl.reproduction.cells import Cell, Settings
 from prompt_oirl.reproduction.methods import METHODS, SLOW_METHODS
 from prompt_oirl.reproduction.rows import ResultRow
 from prompt_oirl.reproduction.shared import ADVANTAGE, LOGISTIC, SharedFit, shared_folds
+from prompt_oirl.sources.questions import DATASETS
 from prompt_oirl.sources.release import Release
 from prompt_oirl.sources.selection_arrays import LLM, LLMS
 
 __all__ = ["cells"]
 
-DATASETS = ("gsm8k", "svamp", "mawps")
 GROUPINGS = ("template", "question")
 N_SEEDS = 5
 
@@ -35,7 +35,7 @@ Choices = tuple[IntArray, IntArray]
 
 
 def cells(settings: Settings) -> list[Cell]:
-    """Return the cells of every LLM, data set and grouping, the longest first.
+    """Return the cells of every LLM, data set and grouping, those with several fits first.
 
     A fast run has the default grouping, one seed, all prompts, and of the methods that are fitted the recommender's.
     """

@@ -12,12 +12,11 @@ from prompt_oirl.evaluation import outcome_correlation
 from prompt_oirl.grading import Grade, get_grader
 from prompt_oirl.reproduction.cells import Cell, Settings
 from prompt_oirl.reproduction.rows import ResultRow
+from prompt_oirl.sources.questions import DATASETS
 from prompt_oirl.sources.release import Release
 from prompt_oirl.splits import group_hashes, is_seen, query_groups
 
 __all__ = ["correlation_cells", "label_audit_cells", "leakage_cells"]
-
-DATASETS = ("gsm8k", "svamp", "mawps")
 
 
 def leakage_cells(_: Settings) -> list[Cell]:

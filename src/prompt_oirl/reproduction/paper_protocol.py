@@ -23,13 +23,13 @@ from prompt_oirl.reproduction.methods import transferable_joint
 from prompt_oirl.reproduction.rows import ResultRow
 from prompt_oirl.reproduction.shared import ADVANTAGE, LOGISTIC, SharedFit
 from prompt_oirl.reward.baselines import Lookup
+from prompt_oirl.sources.questions import DATASETS
 from prompt_oirl.sources.release import Release
 from prompt_oirl.sources.release_prompts import HELD_OUT_PROMPTS, TRAINING_PROMPTS
 from prompt_oirl.sources.selection_arrays import LLM, LLMS
 
 __all__ = ["critique_cells", "joint_cells", "selection_cells"]
 
-DATASETS = ("gsm8k", "svamp", "mawps")
 LLAMA: LLM = "llama-2-7b-chat"
 METRICS = ("accuracy", "precision", "recall", "f1", "auc", "brier")
 

@@ -16,13 +16,13 @@ from prompt_oirl.arrays import FloatArray, IntArray
 from prompt_oirl.evaluation.estimate import Outcomes, estimate
 from prompt_oirl.reproduction.cells import Cell, Settings
 from prompt_oirl.reproduction.rows import ResultRow
+from prompt_oirl.sources.questions import DATASETS
 from prompt_oirl.sources.release import Release
 from prompt_oirl.sources.selection_arrays import LLMS, SelectionArrays
 from prompt_oirl.splits import query_groups
 
 __all__ = ["cells", "headline_rows"]
 
-DATASETS = ("gsm8k", "svamp", "mawps")
 METHODS = ("botr", "lmsc", "irl0", "all_mixed", "irl10", "irl100")
 
 

@@ -17,6 +17,7 @@ def saved_types() -> dict[str, type]:
     from prompt_oirl.features.lexical import LexicalFeatures
     from prompt_oirl.features.ngrams import NGramWeights, WordCounts
     from prompt_oirl.features.query_prompt import QueryPromptFeatures
+    from prompt_oirl.features.scaling import Scaling
     from prompt_oirl.features.similarity import TextPoints, TextSimilarity, UnitSpread
     from prompt_oirl.features.terms import TermProjection
     from prompt_oirl.reward.advantage import AdvantageModel
@@ -27,7 +28,6 @@ def saved_types() -> dict[str, type]:
     from prompt_oirl.reward.learners import LightGBMClassifier, XGBoostClassifier
     from prompt_oirl.reward.logistic import LogisticModel
     from prompt_oirl.reward.neighbours import NearestNeighbours
-    from prompt_oirl.reward.scaling import Scaling
     from prompt_oirl.reward.trees import SmallTrees
 
     features = (CachedEmbedder, EmbedderFeatures, EmbeddingCache, FastEmbedEmbedder, LexicalFeatures)

@@ -12,10 +12,10 @@ from prompt_oirl.arrays import FloatArray
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import ParameterError
 from prompt_oirl.features.protocol import TextFeatures
+from prompt_oirl.features.scaling import Scaling
 from prompt_oirl.features.threads import one_blas_thread
 from prompt_oirl.records import Prompt, Query
 from prompt_oirl.reward.checks import check_fitted, check_learnable, fit_features, prompt_columns, query_features
-from prompt_oirl.reward.scaling import Scaling
 
 __all__ = ["AdditiveModel", "Lookup", "PromptMeans"]
 

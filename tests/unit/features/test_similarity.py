@@ -145,7 +145,7 @@ def test_unit_spread_puts_training_texts_at_squared_distance_one() -> None:
 
 def test_unit_spread_of_constant_columns_is_zero() -> None:
     spread = UnitSpread.of(np.array([[1.0, 2.0], [1.0, 4.0]]))
-    assert spread.scale[0] == 0
+    assert spread.scaling.factor[0] == 0
     np.testing.assert_array_equal(spread.apply(np.array([[99.0, 3.0]])), [[0, 0]])
     assert UnitSpread.of(np.full((3, 2), 8.0)).apply(np.array([[1.0, 9.0]])).tolist() == [[0, 0]]
 

@@ -197,8 +197,14 @@ def test_any_text_is_graded_without_an_error(answer: str) -> None:
 
 @pytest.mark.parametrize(
     ("answer", "has_number"),
-    [("1 " * 20_000, True), ("(" * 20_000, False), ("9" * 20_000, True), (r"\boxed{" * 5_000, False)],
-    ids=["numbers", "brackets", "digits", "boxes"],
+    [
+        ("1 " * 20_000, True),
+        ("(" * 20_000, False),
+        ("9" * 20_000, True),
+        (r"\boxed{" * 5_000, False),
+        ("= " * 20_000, False),
+    ],
+    ids=["numbers", "brackets", "digits", "boxes", "equals"],
 )
 def test_long_answers_are_read(answer: str, has_number: bool) -> None:
     assert (read_number(answer) is not None) is has_number
