@@ -168,7 +168,10 @@ class Demonstrations:
     def sha256(self) -> str:
         """The hash of queries, prompts and counts: equal for equal demonstrations, wherever they were read from."""
         digest = hashlib.sha256()
-        texts = [query.text for query in self.queries] + [f"{prompt.id}\0{prompt.template}" for prompt in self.prompts]
+        texts = [query.text for query in self.queries]
+        for prompt in self.prompts:
+            contents = (prompt.template, *(f"{each.role}\0{each.content}" for each in prompt.context))
+            texts.append("\0".join((prompt.id, *contents)))
         digest.update("\0\0".join(texts).encode())
         for counts in (self.trials, self.successes, self.unscored):
             digest.update(np.ascontiguousarray(counts, dtype=np.int64).tobytes())

@@ -12,6 +12,8 @@ PromptOIRLError
 ├── NotFittedError            a model was used before `fit` (also a ValueError)
 ├── UnseenPromptError         a model was asked about a prompt it cannot score
 ├── ArtifactError             a saved folder is damaged, incomplete or of another version
+├── StoreError                a run's store is damaged, full, locked, of another version or of another run
+├── LLMError                  no call to the LLM can succeed: no key, no access, no such model, no server
 └── MissingDependencyError    an optional package is needed (also an ImportError)
 ```
 """
@@ -27,11 +29,13 @@ __all__ = [
     "DataNotFoundError",
     "DownloadError",
     "FileFormatError",
+    "LLMError",
     "LeakageError",
     "MissingDependencyError",
     "NotFittedError",
     "ParameterError",
     "PromptOIRLError",
+    "StoreError",
     "UnseenPromptError",
 ]
 
@@ -90,6 +94,14 @@ class UnseenPromptError(PromptOIRLError):
 
 class ArtifactError(PromptOIRLError):
     """A saved folder is damaged, incomplete or of another version."""
+
+
+class StoreError(PromptOIRLError):
+    """A run's store is damaged, full, locked, of another version or of another run."""
+
+
+class LLMError(PromptOIRLError):
+    """No call to the LLM can succeed: no key, no access, no such model, no server."""
 
 
 class MissingDependencyError(PromptOIRLError, ImportError):

@@ -1,19 +1,24 @@
-"""The three things a log is made of: queries, prompts and demonstrations, each checked when made."""
+"""What a log is made of: queries, prompts and demonstrations, each checked when made."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from prompt_oirl.errors import DataError
 
-__all__ = ["SLOT", "Demonstration", "Prompt", "Query", "text_hash"]
+__all__ = ["ROLES", "SLOT", "Demonstration", "Message", "Prompt", "Query", "Role", "text_hash"]
 
 SLOT = "{{query}}"
 """The literal that a template holds where the query goes. It is replaced, never formatted or evaluated."""
 
 Reward = Literal[0, 1]
+
+Role = Literal["system", "user", "assistant"]
+"""Who speaks in a message, as OpenAI's chat completions name them."""
+
+ROLES: tuple[Role, ...] = get_args(Role)
 
 
 def text_hash(text: str) -> str:
@@ -52,23 +57,45 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation with an LLM; in a prompt it may hold the `{{query}}` slot.
+
+    Raises:
+        DataError: The role is not known, or the content is no text.
+    """
+
+    role: Role
+    content: str
+
+    def __post_init__(self) -> None:
+        if self.role not in ROLES:
+            raise DataError(f"a message's role is one of {', '.join(ROLES)}, got {self.role!r}")
+        if not isinstance(self.content, str) or not self.content.strip() or not _is_encodable(self.content):
+            raise DataError(f"a {self.role} message needs a non-empty text in UTF-8, got {self.content!r:.80}")
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """One wording that can be put around a query.
 
     Raises:
-        DataError: The id is empty, or the template has no `{{query}}` slot.
+        DataError: The id is empty, or no message has a `{{query}}` slot.
     """
 
     id: str
     """Name of the prompt, unique within a prompt set."""
 
     template: str
-    """The whole message, with a literal `{{query}}` where the query goes."""
+    """The last message, the user's, with a literal `{{query}}` where the query goes."""
+
+    context: tuple[Message, ...] = ()
+    """The messages before it, such as a system message or worked examples; most prompts have none."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not self.id.strip():
             raise DataError(f"a prompt needs a non-empty id, got {self.id!r}")
-        if not isinstance(self.template, str) or SLOT not in self.template:
+        contents = (self.template, *(message.content for message in self.context))
+        if not isinstance(self.template, str) or not any(SLOT in content for content in contents):
             raise DataError(
                 f"prompt {self.id!r}: the template {self.template!r} has no {SLOT} slot; "
                 f"write {SLOT} where the query goes, or use Prompt.from_text for a wording that follows the query"
@@ -87,12 +114,18 @@ class Prompt:
 
     @property
     def text(self) -> str:
-        """The wording alone, without the slot: what features are made of."""
-        return self.template.replace(SLOT, "").strip()
+        """The wording alone, of all messages, without the slot: what features are made of."""
+        contents = (*(message.content for message in self.context), self.template)
+        return "\n".join(content.replace(SLOT, "").strip() for content in contents).strip()
 
     def render(self, query: Query) -> str:
-        """Return the template with the query in its slot."""
+        """Return the last message with the query in its slot."""
         return self.template.replace(SLOT, query.text)
+
+    def messages(self, query: Query) -> tuple[Message, ...]:
+        """Return the whole conversation that asks the query: what an LLM is sent."""
+        before = (Message(message.role, message.content.replace(SLOT, query.text)) for message in self.context)
+        return (*before, Message("user", self.render(query)))
 
 
 @dataclass(frozen=True, slots=True)

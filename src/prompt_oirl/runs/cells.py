@@ -1,0 +1,70 @@
+"""A cell: one sample of one prompt's answer to one query, and the hash that it is bought under only once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from prompt_oirl.errors import ParameterError
+from prompt_oirl.records import Message
+from prompt_oirl.runs.configuration import RunConfiguration
+
+__all__ = ["Cell", "CellKeys", "Purpose"]
+
+Purpose = Literal["answer", "critique"]
+"""What a call is for: to answer a query, or to judge an answer that is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One call that a run makes or has made.
+
+    Raises:
+        ParameterError: A field is outside what is allowed.
+    """
+
+    key: bytes
+    """(16,) hash of everything that the answer depends on; see `CellKeys`."""
+
+    query_id: str
+    prompt_id: str
+    sample: int = 0
+    """Which of the samples of this query × prompt, from 0."""
+
+    propensity: float = 1.0
+    """Probability with which the cell was chosen to be bought: 1 where the whole grid is."""
+
+    purpose: Purpose = "answer"
+    subject: bytes | None = None
+    """Of a critique: the key of the cell whose answer it judges."""
+
+    def __post_init__(self) -> None:
+        if len(self.key) != 16 or self.sample < 0 or not 0 < self.propensity <= 1:
+            raise ParameterError(
+                f"a cell has a key of 16 bytes, a sample of at least 0 and a propensity in (0, 1], got {self}"
+            )
+        if (self.subject is None) != (self.purpose == "answer"):
+            raise ParameterError(f"a critique names the cell that it judges, an answer names none, got {self}")
+
+
+class CellKeys:
+    """Computes the keys of a run's cells: a hash of model, endpoint, sampling parameters, messages and sample.
+
+    The key of the API is no part of it. 128 bits: a million cells collide with a probability of 10⁻²⁷.
+    """
+
+    def __init__(self, configuration: RunConfiguration) -> None:
+        self._of_configuration = hashlib.sha256(configuration.to_json().encode() + b"\0")
+
+    def of(self, messages: Sequence[Message], sample: int = 0) -> bytes:
+        """Return the key of one sample of the answer to these messages."""
+        digest = self._of_configuration.copy()
+        digest.update(_ENCODE([(message.role, message.content) for message in messages]).encode())
+        digest.update(b"\0%d" % sample)
+        return digest.digest()[:16]
+
+
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

@@ -1,0 +1,27 @@
+"""What a run has cost so far, by the server's own counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Spending"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """Counts over everything that is stored, of all sessions of a run."""
+
+    requests: int = 0
+    """Sent, repeated attempts and failed ones included."""
+
+    answered: int = 0
+    failed: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    uncounted: int = 0
+    """Answers for which the server named no token counts."""
+
+    @property
+    def tokens(self) -> int:
+        """Prompt and completion tokens together."""
+        return self.prompt_tokens + self.completion_tokens
