@@ -30,3 +30,45 @@ def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint folder of a chat model of 600 KB with random weights, or a skip where torch is not installed."""
+    tokenizers, torch, transformers = (
+        pytest.importorskip(name, reason=f"{name} is not installed: pip install 'prompt-oirl[local]'")
+        for name in ("tokenizers", "torch", "transformers")
+    )
+    folder = tmp_path_factory.mktemp("checkpoint") / "tiny-llama"
+    bytes_to_tokens = tokenizers.Tokenizer(tokenizers.models.BPE())
+    bytes_to_tokens.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bytes_to_tokens.decoder = tokenizers.decoders.ByteLevel()
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=600,
+        special_tokens=["<|im_start|>", "<|im_end|>"],
+        initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    text = [f"Tom has {n} apples and buys {7 * n} more. How many? Let's think step by step." for n in range(500)]
+    bytes_to_tokens.train_from_iterator(text, trainer)
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=bytes_to_tokens, eos_token="<|im_end|>")
+    tokenizer.chat_template = (
+        "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    torch.manual_seed(0)
+    configuration = transformers.LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        initializer_range=0.2,  # the likeliest token stands out, so that rounding does not decide
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    transformers.LlamaForCausalLM(configuration).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Self, get_args
 
 from prompt_oirl.errors import DataError
 
-__all__ = ["ROLES", "SLOT", "Demonstration", "Message", "Prompt", "Query", "Role", "text_hash"]
+__all__ = [
+    "ROLES",
+    "SLOT",
+    "Demonstration",
+    "Message",
+    "Prompt",
+    "Query",
+    "Question",
+    "Role",
+    "text_hash",
+    "wording_hash",
+]
 
 SLOT = "{{query}}"
 """The literal that a template holds where the query goes. It is replaced, never formatted or evaluated."""
@@ -24,6 +36,10 @@ ROLES: tuple[Role, ...] = get_args(Role)
 def text_hash(text: str) -> str:
     """Return the first 16 hexadecimal digits of the sha256 of `text` in UTF-8."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and _is_encodable(value)
 
 
 def _is_encodable(text: str) -> bool:
@@ -57,6 +73,26 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """A query with the answer that is right, where that is known.
+
+    Raises:
+        DataError: The gold answer is blank or no text.
+    """
+
+    query: Query
+    gold: str | None = None
+    """What a right answer is graded against; None where it is not known."""
+
+    def __post_init__(self) -> None:
+        if self.gold is not None and not _is_text(self.gold):
+            raise DataError(
+                f"the gold answer to {self.query.text[:60]!r} must be a non-empty text in UTF-8, "
+                f"got {self.gold!r:.80}; leave it out where it is not known"
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One message of a conversation with an LLM; in a prompt it may hold the `{{query}}` slot.
 
@@ -70,8 +106,14 @@ class Message:
     def __post_init__(self) -> None:
         if self.role not in ROLES:
             raise DataError(f"a message's role is one of {', '.join(ROLES)}, got {self.role!r}")
-        if not isinstance(self.content, str) or not self.content.strip() or not _is_encodable(self.content):
+        if not _is_text(self.content):
             raise DataError(f"a {self.role} message needs a non-empty text in UTF-8, got {self.content!r:.80}")
+
+
+def wording_hash(text: str, context: Iterable[Message] = ()) -> str:
+    """Return the hash of a wording, the id of a prompt without a name: of its text alone where it has no context."""
+    before = (part for message in context for part in (message.role, message.content))
+    return text_hash("\0".join((*before, text)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +121,8 @@ class Prompt:
     """One wording that can be put around a query.
 
     Raises:
-        DataError: The id is empty, or no message has a `{{query}}` slot.
+        DataError: The id or the last message is empty, no message has a `{{query}}` slot, or the context holds
+            something else than messages.
     """
 
     id: str
@@ -92,25 +135,36 @@ class Prompt:
     """The messages before it, such as a system message or worked examples; most prompts have none."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.id, str) or not self.id.strip():
-            raise DataError(f"a prompt needs a non-empty id, got {self.id!r}")
+        if not _is_text(self.id):
+            raise DataError(f"a prompt needs a non-empty id in UTF-8, got {self.id!r}")
+        object.__setattr__(self, "context", tuple(self.context))
+        if not all(isinstance(message, Message) for message in self.context):
+            raise DataError(f"prompt {self.id!r}: the context is made of messages, got {self.context!r:.80}")
         contents = (self.template, *(message.content for message in self.context))
         if not isinstance(self.template, str) or not any(SLOT in content for content in contents):
             raise DataError(
                 f"prompt {self.id!r}: the template {self.template!r} has no {SLOT} slot; "
                 f"write {SLOT} where the query goes, or use Prompt.from_text for a wording that follows the query"
             )
+        if not _is_text(self.template):
+            raise DataError(
+                f"prompt {self.id!r}: the last message, the user's, needs a non-empty text in UTF-8, got "
+                f"{self.template!r:.80}; put what is asked there"
+            )
 
     @classmethod
-    def from_text(cls, text: str, *, id: str | None = None) -> Self:
-        """Make a prompt of a bare wording: a text with a slot is a template, any other follows the query.
+    def from_text(cls, text: str, *, id: str | None = None, context: Iterable[Message] = ()) -> Self:
+        """Make a prompt of a bare wording: where no message has a slot, the text follows the query.
 
         Args:
             text: The wording, with or without a `{{query}}` slot.
             id: Its name; the hash of the wording if not given.
+            context: The messages before it.
         """
-        template = text if SLOT in text else f"{SLOT}\n{text}"
-        return cls(id=id or text_hash(text), template=template)
+        context = tuple(context)
+        is_template = any(SLOT in content for content in (text, *(message.content for message in context)))
+        template = text if is_template else f"{SLOT}\n{text}"
+        return cls(id=id or wording_hash(text, context), template=template, context=context)
 
     @property
     def text(self) -> str:

@@ -65,7 +65,7 @@ def test_the_prompt_set_of_the_formats_is_read(repository: Path, empty_folder: P
     (empty_folder / "prompts.yaml").write_text(
         next(block.text for block in blocks if block.language == "yaml"), "utf-8"
     )
-    assert [prompt.id for prompt in prompt_oirl.read_prompts("prompts.yaml")] == ["steps", "short"]
+    assert [prompt.id for prompt in prompt_oirl.read_prompts("prompts.yaml")] == ["steps", "short", "tutor", "shown"]
 
 
 @pytest.mark.slow

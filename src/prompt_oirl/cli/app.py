@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from prompt_oirl.cli import demo, download, evaluate, inspect, recommend, reproduce, train
+from prompt_oirl.cli import (
+    collect,
+    critique,
+    demo,
+    download,
+    evaluate,
+    export,
+    grade,
+    inspect,
+    recommend,
+    reproduce,
+    train,
+)
 
 __all__ = ["app"]
 
@@ -38,6 +50,10 @@ def _options(
 
 
 app.command("demo", short_help="Run the whole loop on simulated logs.")(demo.demo)
+app.command("collect", short_help="Ask an LLM every query with every prompt.")(collect.collect)
+app.command("grade", short_help="Grade the answers of a run, again if need be.")(grade.grade)
+app.command("critique", short_help="Have the LLM judge its own answers.")(critique.critique)
+app.command("export", short_help="Write a run as a file of logs.")(export.export)
 app.command("inspect", short_help="Say what is in a file of logs.")(inspect.inspect)
 app.command("train", short_help="Learn a recommender from logs and save it.")(train.train)
 app.command("evaluate", short_help="Evaluate a recommender on held-out logs.")(evaluate.evaluate)

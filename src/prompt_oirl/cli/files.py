@@ -2,27 +2,55 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from prompt_oirl.demonstrations import Demonstrations
-from prompt_oirl.errors import ArtifactError
+from prompt_oirl.errors import ArtifactError, ParameterError
 from prompt_oirl.grading import get_grader
 from prompt_oirl.prompts import read_prompts
+from prompt_oirl.runs.export import demonstrations_of
+from prompt_oirl.runs.run import Run, is_run
 from prompt_oirl.sources.tabular import read_demonstrations
 
-__all__ = ["check_free", "read_logs"]
+__all__ = ["STORE_VARIABLE", "check_free", "open_run", "read_logs"]
+
+STORE_VARIABLE = "PROMPT_OIRL_STORE"
+"""Environment variable that may hold the address of a run's PostgreSQL store, with its password."""
 
 
 def read_logs(
     path: Path, *, prompts: Path | None = None, grader: str | None = None, ignore_extra_columns: bool = False
 ) -> Demonstrations:
-    """Read logged trials, with a prompt set and a grader if they are named."""
+    """Read logged trials from a file, with a prompt set and a grader if they are named, or from a run.
+
+    Raises:
+        ParameterError: A prompt set is named for a run, which has its own.
+    """
+    if is_run(path):
+        return _read_run(path, prompts=prompts, grader=grader)
     return read_demonstrations(
         path,
         grader=None if grader is None else get_grader(grader),
         prompts=None if prompts is None else read_prompts(prompts),
         extra_columns="ignore" if ignore_extra_columns else "error",
     )
+
+
+def _read_run(folder: Path, *, prompts: Path | None, grader: str | None) -> Demonstrations:
+    if prompts is not None:
+        raise ParameterError(f"{folder} is a run and has its own prompts; leave --prompts {prompts} out")
+    with open_run(folder) as run:
+        return demonstrations_of(run.store, grader=None if grader is None else get_grader(grader))
+
+
+@contextmanager
+def open_run(folder: Path) -> Iterator[Run]:
+    """Open a run that is there, and close it in the end; a PostgreSQL password may come from $PROMPT_OIRL_STORE."""
+    with Run.open(folder, environment_url=os.environ.get(STORE_VARIABLE)) as run:
+        yield run
 
 
 def check_free(folder: Path, *, overwrite: bool) -> None:

@@ -13,7 +13,7 @@ Logs = Annotated[
     Path,
     typer.Argument(
         help="Logged trials: .jsonl, .csv or .parquet with query, prompt or prompt_id, "
-        "and correct (0, 1 or empty) or answer and gold.",
+        "and correct (0, 1 or empty) or answer and gold; or the folder of a run that `collect` made.",
         show_default=False,
     ),
 ]

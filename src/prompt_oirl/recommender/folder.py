@@ -26,7 +26,7 @@ from prompt_oirl.evaluation import Estimate
 from prompt_oirl.files import sha256_of
 from prompt_oirl.persistence import pack, unpack
 from prompt_oirl.policies import BestOfN, BestSinglePrompt
-from prompt_oirl.records import Prompt
+from prompt_oirl.records import Message, Prompt
 from prompt_oirl.reward import saved_types
 from prompt_oirl.selection import Contest, Selection
 
@@ -34,7 +34,7 @@ __all__ = ["FORMAT_VERSION", "load_folder", "save_folder"]
 
 FORMAT_VERSION = 1
 _FILES = ("state.json", "arrays.npz")
-_TYPES = {each.__name__: each for each in (Prompt, BestOfN, BestSinglePrompt, Selection, Contest, Estimate)}
+_TYPES = {each.__name__: each for each in (Prompt, Message, BestOfN, BestSinglePrompt, Selection, Contest, Estimate)}
 
 
 def save_folder(folder: Path, state: Any, summary: Mapping[str, Any], *, overwrite: bool = False) -> None:

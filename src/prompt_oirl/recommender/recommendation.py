@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from prompt_oirl.records import Prompt, Query
+from prompt_oirl.records import Message, Prompt, Query
 
 __all__ = ["Recommendation", "ScoredPrompt"]
 
@@ -34,15 +34,22 @@ class Recommendation:
 
     @property
     def message(self) -> str:
-        """The query in the recommended prompt, ready to be sent."""
+        """The query in the recommended prompt: the last message, and the only one where the prompt has no context."""
         return self.prompt.render(self.query)
 
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The whole conversation that asks the query, ready to be sent."""
+        return self.prompt.messages(self.query)
+
     def to_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold."""
+        """Return what JSON can hold; `prompt_context` is there only for a prompt that has one."""
+        context = [{"role": each.role, "content": each.content} for each in self.prompt.context]
         return {
             "query": self.query.text,
             "prompt_id": self.prompt.id,
             "prompt": self.prompt.template,
+            **({"prompt_context": context} if context else {}),
             "score": self.score,
             "reason": self.reason,
             "runners_up": [{"prompt_id": other.prompt.id, "score": other.score} for other in self.runners_up],

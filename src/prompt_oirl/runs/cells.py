@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from prompt_oirl.errors import ParameterError
-from prompt_oirl.records import Message
+from prompt_oirl.records import SLOT, Message, Prompt, Query
 from prompt_oirl.runs.configuration import RunConfiguration
 
 __all__ = ["Cell", "CellKeys", "Purpose"]
@@ -62,9 +62,41 @@ class CellKeys:
     def of(self, messages: Sequence[Message], sample: int = 0) -> bytes:
         """Return the key of one sample of the answer to these messages."""
         digest = self._of_configuration.copy()
-        digest.update(_ENCODE([(message.role, message.content) for message in messages]).encode())
+        digest.update(_encode(messages))
         digest.update(b"\0%d" % sample)
         return digest.digest()[:16]
 
+    def of_grid(self, queries: Iterable[Query], prompts: Sequence[Prompt], *, n_samples: int = 1) -> Iterator[bytes]:
+        """Yield the keys of all cells, query by query, then prompt by prompt, then sample by sample.
 
-_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+        Each is `of(prompt.messages(query), sample)`, at a fraction of the cost: what is before the first slot is hashed
+        once a prompt, and what follows once a query × prompt.
+        """
+        suffixes = [b"\0%d" % sample for sample in range(n_samples)]
+        halves = [self._around_slots(prompt) for prompt in prompts]
+        for query in queries:
+            text = _json(query.text).encode()[1:-1]
+            for before, after in halves:
+                digest = before.copy()
+                digest.update(b"".join([text + part for part in after]))
+                for suffix in suffixes:
+                    of_sample = digest.copy()
+                    of_sample.update(suffix)
+                    yield of_sample.digest()[:16]
+
+    def _around_slots(self, prompt: Prompt) -> tuple[hashlib._Hash, list[bytes]]:
+        """Return the hash up to the first slot, and the encoded parts that follow each slot.
+
+        JSON escapes a text character by character and leaves the slot as it is, so the slot may be filled afterwards.
+        """
+        first, *after = _encode((*prompt.context, Message("user", prompt.template))).split(SLOT.encode())
+        before = self._of_configuration.copy()
+        before.update(first)
+        return before, after
+
+
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def _encode(messages: Iterable[Message]) -> bytes:
+    return _json([(message.role, message.content) for message in messages]).encode()

@@ -55,7 +55,7 @@ def read_blocks(path: Path, known: Collection[str]) -> Iterator[Block]:
     if suffix not in _READERS:
         raise FileFormatError(path, f"the suffix {path.suffix!r} is not known; use {', '.join(_READERS)}")
     if path.stat().st_size == 0:
-        raise FileFormatError(path, "is empty; one row for each logged trial is needed")
+        raise FileFormatError(path, "is empty; one row or more is needed")
     return _READERS[suffix](path, known)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,6 +13,7 @@ import pyarrow as pa
 from prompt_oirl.arrays import IntArray
 from prompt_oirl.errors import FileFormatError
 from prompt_oirl.sources.blocks import Block, read_blocks
+from prompt_oirl.spelling import did_you_mean
 
 __all__ = ["Columns", "ExtraColumns", "TextColumn", "read_columns"]
 
@@ -54,7 +55,7 @@ class Columns:
 
     def __post_init__(self) -> None:
         if not len(self.row_numbers):
-            raise FileFormatError(self.path, "has no rows; one row for each logged trial is needed")
+            raise FileFormatError(self.path, "has no rows; one row or more is needed")
 
     def __contains__(self, name: str) -> bool:
         return name in self.by_name
@@ -87,31 +88,51 @@ class Columns:
         return column
 
 
-def read_columns(path: Path, known: Collection[str], *, extra_columns: ExtraColumns = "error") -> Columns:
+def read_columns(
+    path: Path,
+    known: Collection[str],
+    *,
+    passed_over: Collection[str] = (),
+    extra_columns: ExtraColumns = "error",
+    synonyms: Mapping[str, str] | None = None,
+) -> Columns:
     """Read the columns of a `.jsonl`, `.csv` or `.parquet` file that have a known name.
 
     Args:
         path: The file; its suffix says what it is.
         known: Names of the columns to read.
+        passed_over: Names of columns that are not read and no error either.
         extra_columns: What to do about columns of other names.
+        synonyms: Known names by other words for them, for the message about a column of another name.
 
     Raises:
         DataNotFoundError: There is no such file.
         FileFormatError: The file is empty or damaged, not UTF-8, of an unknown suffix, or has a column that is not
             known or holds neither texts nor numbers.
     """
-    return _collect(path, (_selected(path, block, known, extra_columns) for block in read_blocks(path, known)))
+
+    def blocks() -> Iterator[Block]:
+        for block in read_blocks(path, known):
+            extra = [name for name in block.columns if name not in known and name not in passed_over]
+            if extra and extra_columns == "error":
+                raise _unknown_column(path, extra[0], block, known, synonyms)
+            yield _selected(path, block, known)
+
+    return _collect(path, blocks())
 
 
-def _selected(path: Path, block: Block, known: Collection[str], extra_columns: ExtraColumns) -> Block:
-    extra = [name for name in block.columns if name not in known]
-    if extra and extra_columns == "error":
-        raise FileFormatError(
-            path,
-            f"the column {extra[0]!r} is not known; there are {', '.join(block.columns)}; known are "
-            f"{', '.join(known)}. Rename or drop it, or pass over such columns "
-            "(--ignore-extra-columns; extra_columns='ignore')",
-        )
+def _unknown_column(
+    path: Path, name: str, block: Block, known: Collection[str], synonyms: Mapping[str, str] | None
+) -> FileFormatError:
+    return FileFormatError(
+        path,
+        f"the column {name!r} is not known; there are {', '.join(block.columns)}; known are {', '.join(known)}"
+        f"{did_you_mean(name, known, synonyms=synonyms) or '.'} Rename or drop it, or pass over such columns "
+        "(--ignore-extra-columns; extra_columns='ignore')",
+    )
+
+
+def _selected(path: Path, block: Block, known: Collection[str]) -> Block:
     columns = {name: array for name, array in block.columns.items() if name in known}
     for name, array in columns.items():
         if pa.types.is_nested(array.type):

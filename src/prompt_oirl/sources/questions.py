@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from io import StringIO
 from itertools import chain
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
 from prompt_oirl.errors import FileFormatError, ParameterError
-from prompt_oirl.records import Query
+from prompt_oirl.records import Query, Question
 from prompt_oirl.sources.data_folder import question_folder
 from prompt_oirl.sources.text_file import read_text
 
@@ -50,13 +50,6 @@ _N_GSM8K_TEST = 1319
 _N_CHALLENGE = 1000
 _PLACEHOLDER = re.compile(r"number(\d+)")
 _GOLD_MARK = "####"
-
-
-class Question(NamedTuple):
-    """A query with its gold answer."""
-
-    query: Query
-    gold: str
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,8 @@ class RowCounts(NamedTuple):
 def read_row_counts(columns: Columns, grader: Grader | None = None) -> RowCounts:
     """Return what each row counts for.
 
-    With a grader, `answer` is graded against `gold`, and a row without an answer has no reward. Without one, `correct`
-    (or `reward`) is read, or the counts `trials`, `successes` and, if there, `unscored`.
+    With a grader, `answer` is graded against `gold`, and a row without an answer, or with an empty one, has no reward.
+    Without one, `correct` (or `reward`) is read, or the counts `trials`, `successes` and, if there, `unscored`.
 
     Raises:
         FileFormatError: The columns for none of these ways are there, or those of two; a label is neither 0, 1 nor
@@ -89,9 +89,10 @@ def _graded(columns: Columns, grader: Grader) -> IntArray:
     )
     rewards = np.full(len(pairs), _NONE, dtype=np.int64)
     for index, row in enumerate(first_rows.tolist()):
-        if answers.codes[row] >= 0:
+        answer = answers.values[answers.codes[row]] if answers.codes[row] >= 0 else ""
+        if answer:
             try:
-                grade = grader.grade(answers.values[answers.codes[row]], golds.values[golds.codes[row]])
+                grade = grader.grade(answer, golds.values[golds.codes[row]])
             except DataError as error:
                 raise columns.error(str(error), row=row) from error
             rewards[index] = _NONE if grade.reward is None else grade.reward

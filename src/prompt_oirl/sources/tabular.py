@@ -18,11 +18,26 @@ from prompt_oirl.grading import Grader
 from prompt_oirl.records import Prompt, Query
 from prompt_oirl.sources.columns import ExtraColumns, read_columns
 from prompt_oirl.sources.row_counts import COUNT_COLUMNS, LABEL_COLUMNS, read_row_counts
-from prompt_oirl.sources.row_prompts import read_row_prompts
+from prompt_oirl.sources.row_prompts import PROMPT_COLUMNS, context_to_json, read_row_prompts
 
-__all__ = ["read_demonstrations", "write_demonstrations"]
+__all__ = ["LOG_COLUMNS", "read_demonstrations", "write_demonstrations"]
 
-_COLUMNS = ("query", "prompt", "prompt_id", *LABEL_COLUMNS, "answer", "gold", *COUNT_COLUMNS)
+# What a run's export says of each trial beside its outcome. None of it is one of a demonstration's fields, so it is
+# passed over; all of it is known, so that an export is read as it is and a misspelt column is still an error.
+LOG_COLUMNS = (
+    "sample",
+    "propensity",
+    "model",
+    "finish_reason",
+    "prompt_tokens",
+    "completion_tokens",
+    "latency",
+    "attempts",
+    "failure",
+    "failure_message",
+    "unparsed",
+)
+_COLUMNS = ("query", *PROMPT_COLUMNS, *LABEL_COLUMNS, "answer", "gold", *COUNT_COLUMNS)
 _MOST_CELLS = 10**8
 """Counts are held for every query × prompt: three arrays of this size are 2.4 GB."""
 
@@ -41,9 +56,12 @@ def read_demonstrations(
     - `query`: the text.
     - `prompt`: a template with a `{{query}}` slot, or a wording that follows the query. `prompt_id`: its name. Either
       or both; with an id alone the text comes from `prompts`, and without them the id is taken for the wording.
+      `prompt_context`: the messages before `prompt`, a JSON list of `role` and `content`; empty where there are none.
     - `correct` (or `reward`): 1, 0, true, false, or empty where there is none. Or, with a grader, `answer` (empty
       where there is none) and `gold`. Or, as `write_demonstrations` makes them, the counts `trials`, `successes` and
       `unscored` of one query × prompt.
+
+    The other columns of a run's export, `LOG_COLUMNS`, are passed over.
 
     Args:
         path: The file; its suffix says what it is.
@@ -55,7 +73,7 @@ def read_demonstrations(
         DataNotFoundError: There is no such file.
         FileFormatError: The file is malformed; the message names the row, the value and the way out.
     """
-    columns = read_columns(Path(path), _COLUMNS, extra_columns=extra_columns)
+    columns = read_columns(Path(path), _COLUMNS, passed_over=LOG_COLUMNS, extra_columns=extra_columns)
     queries = columns.filled("query", way_out="drop the row or fill it in")
     row_prompts, prompt_of_row = read_row_prompts(columns, prompts)
     counts = read_row_counts(columns, grader)
@@ -112,6 +130,14 @@ def _written_cells(demonstrations: Demonstrations) -> tuple[IntArray, IntArray]:
     return rows, columns
 
 
+def _prompt_columns(prompts: Sequence[Prompt]) -> dict[str, list[str]]:
+    """Return what each column says of each prompt; contexts have one where there is a context."""
+    columns = {"prompt_id": [prompt.id for prompt in prompts], "prompt": [prompt.template for prompt in prompts]}
+    if any(prompt.context for prompt in prompts):
+        columns["prompt_context"] = [context_to_json(prompt.context) if prompt.context else "" for prompt in prompts]
+    return columns
+
+
 def _write_parquet(demonstrations: Demonstrations, path: Path, rows: IntArray, columns: IntArray) -> None:
     def taken(texts: Sequence[str], codes: IntArray) -> pa.Array:
         return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), pa.array(texts, pa.string()))
@@ -119,8 +145,7 @@ def _write_parquet(demonstrations: Demonstrations, path: Path, rows: IntArray, c
     table = pa.table(
         {
             "query": taken([query.text for query in demonstrations.queries], rows),
-            "prompt_id": taken(demonstrations.prompt_ids, columns),
-            "prompt": taken([prompt.template for prompt in demonstrations.prompts], columns),
+            **{name: taken(texts, columns) for name, texts in _prompt_columns(demonstrations.prompts).items()},
             **{name: getattr(demonstrations, name)[rows, columns] for name in COUNT_COLUMNS},
         }
     )
@@ -129,7 +154,11 @@ def _write_parquet(demonstrations: Demonstrations, path: Path, rows: IntArray, c
 
 def _write_jsonl(demonstrations: Demonstrations, path: Path, rows: IntArray, columns: IntArray) -> None:
     queries = [_json(query.text) for query in demonstrations.queries]
-    prompts = [f'"prompt_id": {_json(p.id)}, "prompt": {_json(p.template)}' for p in demonstrations.prompts]
+    of_prompt = _prompt_columns(demonstrations.prompts)
+    prompts = [
+        ", ".join(f'"{name}": {_json(text)}' for name, text in zip(of_prompt, texts, strict=True))
+        for texts in zip(*of_prompt.values(), strict=True)
+    ]
     counts = zip(*(getattr(demonstrations, name)[rows, columns].tolist() for name in COUNT_COLUMNS), strict=True)
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(

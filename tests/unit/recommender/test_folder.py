@@ -6,6 +6,7 @@ import pickletools
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from prompt_oirl.errors import ArtifactError, LeakageError, NotFittedError
 from prompt_oirl.policies import BestOfN
 from prompt_oirl.recommender import Recommender, folder
 from prompt_oirl.recommender.candidates import default_candidates
+from prompt_oirl.records import Message
 from prompt_oirl.reward.baselines import PromptMeans
 from prompt_oirl.reward.kernel_advantage import KernelAdvantage
 from prompt_oirl.selection import Candidate
@@ -94,6 +96,32 @@ def test_a_recommender_that_fell_back_comes_back_the_same(
     assert not isinstance(found.policy_, BestOfN)
     manifest = manifest_of(tmp_path / "a")
     assert (manifest["chooses_per_query"], manifest["reward_model"], manifest["head_start"]) == (False, None, None)
+
+
+@pytest.mark.parametrize("model", [PromptMeans(), KernelAdvantage()])
+def test_the_context_of_prompts_comes_back(train: Demonstrations, tmp_path: Path, model: BaseEstimator) -> None:
+    context = (Message("system", "Be brief."), Message("user", "1 + 1?"), Message("assistant", "2"))
+    prompts = tuple(replace(prompt, context=context[: 2 * (i % 2) + 1]) for i, prompt in enumerate(train.prompts))
+    recommender = Recommender([Candidate("model", model)]).fit(replace(train, prompts=prompts))
+    recommender.save(tmp_path / "a")
+    found = Recommender.load(tmp_path / "a")
+    assert found.prompts_ == prompts
+    recommendation = found.recommend("How many apples?")
+    assert recommendation == recommender.recommend("How many apples?")
+    assert recommendation.messages[0] == context[0]
+
+
+def test_a_folder_saved_before_prompts_had_a_context_can_be_loaded(
+    saved: Path, choosing: Recommender, test: Demonstrations
+) -> None:
+    state = (saved / "state.json").read_text(encoding="utf-8")
+    former = state.replace(', "context": {"$tuple": []}', "")
+    assert former != state
+    (saved / "state.json").write_text(former, encoding="utf-8")
+    files = manifest_of(saved)["files"]
+    files["state.json"]["sha256"] = hashlib.sha256(former.encode()).hexdigest()
+    change_manifest(saved, files=files)
+    assert_are_same(Recommender.load(saved), choosing, test)
 
 
 def test_what_was_loaded_can_be_saved_and_loaded_again(

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from prompt_oirl.recommender import Recommendation, ScoredPrompt
-from prompt_oirl.records import Prompt, Query
+from prompt_oirl.records import Message, Prompt, Query
 
 CHOSEN, OTHER = Prompt("a", "Think.\n{{query}}"), Prompt.from_text("Be brief.", id="b")
 MADE = Recommendation(
@@ -17,6 +18,18 @@ MADE = Recommendation(
 
 def test_the_message_is_the_query_in_the_prompt() -> None:
     assert MADE.message == "Think.\nHow many {{query}}?"
+
+
+def test_the_messages_are_the_whole_conversation() -> None:
+    assert MADE.messages == (Message("user", MADE.message),)
+    context = (Message("system", "Be kind."), Message("user", "{{query}}"), Message("assistant", "Hm."))
+    made = replace(MADE, prompt=Prompt("c", "Well?", context))
+    assert made.messages == (context[0], Message("user", "How many {{query}}?"), context[2], Message("user", "Well?"))
+    assert made.message == "Well?"
+    assert made.to_dict()["prompt_context"][::2] == [
+        {"role": "system", "content": "Be kind."},
+        {"role": "assistant", "content": "Hm."},
+    ]
 
 
 def test_it_can_be_held_as_json() -> None:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import DataError, DataNotFoundError, FileFormatError, ParameterError
-from prompt_oirl.grading import get_grader
+from prompt_oirl.grading import CallableGrader, get_grader
 from prompt_oirl.records import Prompt, Query
-from prompt_oirl.sources.tabular import read_demonstrations, write_demonstrations
+from prompt_oirl.sources.tabular import LOG_COLUMNS, read_demonstrations, write_demonstrations
 
 Rows = list[dict[str, object]]
 ROWS: Rows = [
@@ -413,3 +413,47 @@ def test_nothing_is_written_for_nothing_or_to_another_suffix(tmp_path: Path) -> 
     with pytest.raises(ParameterError, match=r"not as 'logs\.csv'"):
         write_demonstrations(demonstrations, tmp_path / "logs.csv")
     assert not list(tmp_path.iterdir())
+
+
+EXPORTED: Rows = [
+    {
+        "query": "2 + 2?", "prompt_id": "p", "prompt": "{{query}}", "answer": answer, "gold": "4", "correct": correct,
+        "sample": sample, "propensity": 0.25, "model": "m-2024-01-01", "finish_reason": reason, "prompt_tokens": 9,
+        "completion_tokens": 3, "latency": 0.5, "attempts": 2, "failure": failure, "failure_message": failure,
+        "unparsed": unparsed,
+    }
+    for sample, (answer, correct, reason, failure, unparsed) in enumerate(
+        [
+            ("It is 4.", 1, "stop", None, False),
+            ("It is 5.", 0, "stop", None, False),
+            ("I cannot say.", None, "length", None, True),
+            (None, None, None, "timeout", False),
+            ("", None, None, "rate_limit", False),
+        ]
+    )
+]  # fmt: skip
+
+
+def test_the_columns_of_an_export_are_those_that_are_passed_over() -> None:
+    assert set(EXPORTED[0]) == {"query", "prompt_id", "prompt", "answer", "gold", "correct", *LOG_COLUMNS}
+
+
+@pytest.mark.parametrize("grader", [None, "numeric", "exact"])
+def test_an_export_is_read_as_it_is_and_failures_are_never_wrong_answers(
+    logs: Callable[[Rows], Path], grader: str | None
+) -> None:
+    found = read_demonstrations(logs(EXPORTED), grader=None if grader is None else get_grader(grader))
+    expected = {None: (2, 1, 3), "numeric": (2, 1, 3), "exact": (3, 0, 2)}[grader]
+    assert (found.trials[0, 0], found.successes[0, 0], found.unscored[0, 0]) == expected
+
+
+def test_an_empty_answer_has_no_reward_whatever_the_grader_says_of_it(logs: Callable[[Rows], Path]) -> None:
+    rows: Rows = [{"query": "a", "prompt": "p", "answer": answer, "gold": "1"} for answer in ("x", "", None)]
+    found = read_demonstrations(logs(rows), grader=CallableGrader(lambda answer, gold: False))
+    assert (found.trials[0, 0], found.unscored[0, 0]) == (1, 2)
+
+
+def test_a_misspelt_column_of_an_export_is_an_error(logs: Callable[[Rows], Path]) -> None:
+    path = logs([{"corect" if name == "correct" else name: value for name, value in row.items()} for row in EXPORTED])
+    with pytest.raises(FileFormatError, match=r"the column 'corect' is not known; .*did you mean 'correct'\?"):
+        read_demonstrations(path)

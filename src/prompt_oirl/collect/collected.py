@@ -1,0 +1,42 @@
+"""How a collection ended, and what the run holds then."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from prompt_oirl.collect.budget import Ledger
+from prompt_oirl.collect.engine import Ending
+from prompt_oirl.runs.spending import Spending
+
+__all__ = ["Collected", "calls_of"]
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What became of an order, or of a critique."""
+
+    ending: Ending
+    refusal: str | None
+    """Which cap was reached, and by what, where the budget ended it."""
+
+    n_calls: int
+    """Made in this session."""
+
+    spending: Spending
+    """Of the whole run, answers and critiques."""
+
+    usd: float | None
+    """What the whole run has cost; None where the model is unpriced."""
+
+    to_come: int
+    """Calls that are wanted and not made."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON can hold them."""
+        return asdict(self) | {"spending": asdict(self.spending) | {"tokens": self.spending.tokens}}
+
+
+def calls_of(ledger: Ledger) -> int:
+    """Return how many calls a ledger has settled, those that failed included."""
+    return ledger.spending.answered + ledger.spending.failed

@@ -1,0 +1,210 @@
+"""A session: one process's work on a run, from what is stored to what its strategy still wants."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from prompt_oirl.arrays import BoolArray, IntArray
+from prompt_oirl.collect.budget import Budget, Ledger
+from prompt_oirl.collect.concurrency import AdaptiveConcurrency
+from prompt_oirl.collect.engine import Collection, Ending
+from prompt_oirl.collect.grid import Grid
+from prompt_oirl.collect.plan import Plan, requests_answered, uncounted_tokens
+from prompt_oirl.collect.prices import Price
+from prompt_oirl.collect.progress import Progress, ProgressMeter, no_progress
+from prompt_oirl.collect.protocol import LLMClient
+from prompt_oirl.collect.strategies import FullGrid, Round, Strategy, read_state
+from prompt_oirl.collect.tokens import TokenCounter
+from prompt_oirl.demonstrations import Demonstrations
+from prompt_oirl.grading import Grader
+from prompt_oirl.records import Prompt, Question
+from prompt_oirl.runs.cells import Cell
+from prompt_oirl.runs.export import demonstrations_of
+from prompt_oirl.runs.store import RunStore
+
+__all__ = ["Session", "ledger_of", "next_round", "planned"]
+
+_STRATEGY_NOTE = "strategy"
+_FULL = '{"strategy": "full"}'
+_POLL_SECONDS = 2.0
+
+
+@dataclass(eq=False)
+class Session:
+    """Buys what a strategy wants of a run's grid, round by round, and what is left of it when it is called again.
+
+    With a strategy that draws, the grid is that of everything registered with the run, in the order of registration.
+    """
+
+    store: RunStore
+    questions: tuple[Question, ...]
+    prompts: tuple[Prompt, ...]
+    n_samples: int = 1
+    strategy: Strategy = field(default_factory=FullGrid)
+    grader: Grader | None = None
+    """Grades what is bought, for strategies that learn from it."""
+
+    retry_failed: bool = False
+
+    def __post_init__(self) -> None:
+        self.store.register(self.questions, self.prompts)
+        if self.strategy.is_drawn:
+            self.questions, self.prompts = self.store.queries(), self.store.prompts()
+        else:
+            self.store.plan([], note=(_STRATEGY_NOTE, _FULL), expected=None)
+            check_not_drawn(self.store)
+        self.grid = Grid(self.questions, self.prompts, self.n_samples, self.store.configuration)
+
+    def plan(self) -> Plan:
+        """Return what is wanted so far, and how far that is."""
+        return planned(self.grid, self.strategy, self.store, retry_failed=self.retry_failed)
+
+    def wants_calls(self) -> bool:
+        """Return whether there are calls to make, drawing the first round if need be."""
+        return self.plan().counts.to_come > 0 or self._draw()
+
+    async def buy(
+        self,
+        client: LLMClient,
+        ledger: Ledger,
+        *,
+        concurrency: AdaptiveConcurrency,
+        stop: asyncio.Event,
+        on_progress: Callable[[Progress], None] = no_progress,
+    ) -> Ending:
+        """Make all calls that are to come, until nothing is wanted any more.
+
+        Args:
+            client: Asks the LLM; it shares `concurrency`.
+            ledger: Of the run's budget.
+            concurrency: How many calls may be in flight.
+            stop: Ends it early when set.
+            on_progress: Called after every outcome that was stored.
+
+        Raises:
+            LLMError: No call can succeed any more.
+            StoreError: An outcome could not be stored.
+        """
+        meter = ProgressMeter(ledger=ledger, limit=lambda: concurrency.limit, on_progress=on_progress)
+        collection = Collection(
+            self.store,
+            client,
+            self.store.configuration.parameters,
+            ledger,
+            concurrency,
+            on_outcome=meter.count,
+            stop=stop,
+        )
+        ending: Ending = "done"
+        while ending == "done" and not stop.is_set():
+            plan = await asyncio.to_thread(self.plan)
+            meter.expect(plan.counts.to_come)
+            if plan.counts.to_come:
+                ending = await self._buy(plan, collection, meter)
+            elif not await asyncio.to_thread(self._draw):
+                return "done"
+        return "interrupted" if stop.is_set() else ending
+
+    async def _buy(self, plan: Plan, collection: Collection, meter: ProgressMeter) -> Ending:
+        """Make the calls of one round; those that other workers have claimed are waited for."""
+        done = meter.now().done
+        collection.retry_failed = self.retry_failed
+        ending = await collection.buy(plan.calls())
+        self.retry_failed = False  # what has failed in this session is not asked a second time in it
+        if ending == "done" and meter.now().done == done:
+            await asyncio.sleep(_POLL_SECONDS)
+        return ending
+
+    def _draw(self) -> bool:
+        """Draw the next round and store it; return whether there was one."""
+        if not self.strategy.is_drawn:
+            return False
+        state = self.store.noted(_STRATEGY_NOTE)
+        drawn = next_round(self.grid, self.strategy, self.store, grader=self.grader)
+        if drawn is not None:
+            self.store.plan(_cells_of(self.grid, drawn), note=(_STRATEGY_NOTE, drawn.state), expected=state)
+        return drawn is not None
+
+
+def next_round(grid: Grid, strategy: Strategy, store: RunStore | None, *, grader: Grader | None = None) -> Round | None:
+    """Return what a strategy draws next, and store nothing; None where it wants no more."""
+    queries = [question.query for question in grid.queries]
+
+    def demonstrations() -> Demonstrations:
+        if store is None or not store.spending("answer").answered:
+            none: IntArray = np.zeros(0, dtype=np.int64)
+            return Demonstrations.from_cells(queries, grid.prompts, rows=none, columns=none, rewards=none)
+        return demonstrations_of(store, grader=grader)
+
+    return strategy.next_round(
+        queries,
+        grid.prompts,
+        state=None if store is None else store.noted(_STRATEGY_NOTE),
+        demonstrations=demonstrations,
+    )
+
+
+def check_not_drawn(store: RunStore) -> None:
+    """Raise if the run's cells were drawn: bought together with all others, their propensities would be wrong.
+
+    Raises:
+        StoreError: They were.
+    """
+    read_state(store.noted(_STRATEGY_NOTE), strategy="full", settings={})
+
+
+def planned(
+    grid: Grid,
+    strategy: Strategy,
+    store: RunStore | None,
+    *,
+    drawn: Round | None = None,
+    retry_failed: bool = False,
+) -> Plan:
+    """Compare a grid with a store, or with none: what a strategy wants of it, as far as that is known yet.
+
+    Args:
+        grid: All cells.
+        strategy: One that draws wants what is stored, and what it draws next.
+        store: Of the run.
+        drawn: The next round, if it is to be in the plan.
+        retry_failed: Whether failed cells are to come again.
+    """
+    states = {} if store is None else store.states()
+    chosen: BoolArray | None = None
+    if strategy.is_drawn:
+        chosen = Plan.of(grid, states).stored != 0
+        if drawn is not None:
+            chosen[grid.positions[drawn.rows, drawn.columns]] = True
+    return Plan.of(grid, states, chosen=chosen, retry_failed=retry_failed)
+
+
+def _cells_of(grid: Grid, drawn: Round) -> list[Cell]:
+    """Return all samples of the pairs of a round."""
+    numbers = grid.positions[drawn.rows, drawn.columns]
+    return [
+        grid.cell(number, propensity=propensity)
+        for of_pair, propensity in zip(numbers.tolist(), drawn.propensities.tolist(), strict=True)
+        for number in of_pair
+    ]
+
+
+def ledger_of(
+    store: RunStore, *, budget: Budget, price: Price | None, counter: TokenCounter, max_answer_tokens: int | None
+) -> Ledger:
+    """Return the ledger of a run: what it has spent on answers and critiques counts against its budget.
+
+    Answers without the server's token counts are read once more to estimate theirs.
+    """
+    spent = store.spending()
+    uncounted = (0, 0)
+    if spent.uncounted:
+        answered = requests_answered(store.queries(), store.prompts(), store.outcomes(answered_only=True))
+        uncounted = uncounted_tokens(answered, counter)
+    return Ledger(
+        budget, spent=spent, price=price, counter=counter, max_answer_tokens=max_answer_tokens, uncounted=uncounted
+    )
