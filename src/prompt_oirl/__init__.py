@@ -20,6 +20,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from prompt_oirl.collect.client import OpenAIClient
+    from prompt_oirl.collect.concurrency import AdaptiveConcurrency
+    from prompt_oirl.collect.order import Order
+    from prompt_oirl.collect.protocol import LLMClient
     from prompt_oirl.demonstrations import Demonstrations
     from prompt_oirl.errors import PromptOIRLError
     from prompt_oirl.evaluation import Estimate, Evaluation, cross_validate, evaluate
@@ -32,7 +36,7 @@ if TYPE_CHECKING:
     from prompt_oirl.policies import BestOfN, BestSinglePrompt, Oracle, Policy, RandomPrompt
     from prompt_oirl.prompts import read_prompts, write_prompts
     from prompt_oirl.recommender import Recommendation, Recommender
-    from prompt_oirl.records import Demonstration, Prompt, Query
+    from prompt_oirl.records import Demonstration, Message, Prompt, Query, Question
     from prompt_oirl.reward.advantage import AdvantageModel
     from prompt_oirl.reward.baselines import AdditiveModel, Lookup, PromptMeans
     from prompt_oirl.reward.calibration import CalibratedModel
@@ -41,11 +45,18 @@ if TYPE_CHECKING:
     from prompt_oirl.reward.logistic import LogisticModel
     from prompt_oirl.reward.neighbours import NearestNeighbours
     from prompt_oirl.reward.protocol import RewardModel
+    from prompt_oirl.runs.configuration import RunConfiguration, SamplingParameters
+    from prompt_oirl.runs.export import demonstrations_of
+    from prompt_oirl.runs.grading import grade_run
+    from prompt_oirl.runs.outcomes import Completion, Failure
+    from prompt_oirl.runs.run import Run
     from prompt_oirl.selection import Candidate
+    from prompt_oirl.sources.queries import read_queries
     from prompt_oirl.sources.release import Release
     from prompt_oirl.sources.tabular import read_demonstrations, write_demonstrations
 
 __all__ = [
+    "AdaptiveConcurrency",
     "AdditiveModel",
     "AdvantageModel",
     "BestOfN",
@@ -53,21 +64,27 @@ __all__ = [
     "CalibratedModel",
     "CallableGrader",
     "Candidate",
+    "Completion",
     "Demonstration",
     "Demonstrations",
     "Embedder",
     "EmbedderFeatures",
     "Estimate",
     "Evaluation",
+    "Failure",
     "Grade",
     "Grader",
     "JointModel",
     "KernelAdvantage",
+    "LLMClient",
     "LexicalFeatures",
     "LogisticModel",
     "Lookup",
+    "Message",
     "NearestNeighbours",
+    "OpenAIClient",
     "Oracle",
+    "Order",
     "Policy",
     "PrecomputedEmbedder",
     "Prompt",
@@ -75,24 +92,35 @@ __all__ = [
     "PromptOIRLError",
     "PublishedRecipe",
     "Query",
+    "Question",
     "RandomPrompt",
     "Recommendation",
     "Recommender",
     "Release",
     "RewardModel",
+    "Run",
+    "RunConfiguration",
+    "SamplingParameters",
     "TextFeatures",
     "TextSimilarity",
     "cross_validate",
+    "demonstrations_of",
     "evaluate",
     "get_grader",
+    "grade_run",
     "inspect",
     "read_demonstrations",
     "read_prompts",
+    "read_queries",
     "write_demonstrations",
     "write_prompts",
 ]
 
 _MODULES = {
+    "collect.client": ("OpenAIClient",),
+    "collect.concurrency": ("AdaptiveConcurrency",),
+    "collect.order": ("Order",),
+    "collect.protocol": ("LLMClient",),
     "demonstrations": ("Demonstrations",),
     "errors": ("PromptOIRLError",),
     "evaluation": ("Estimate", "Evaluation", "cross_validate", "evaluate"),
@@ -105,7 +133,7 @@ _MODULES = {
     "policies": ("BestOfN", "BestSinglePrompt", "Oracle", "Policy", "RandomPrompt"),
     "prompts": ("read_prompts", "write_prompts"),
     "recommender": ("Recommendation", "Recommender"),
-    "records": ("Demonstration", "Prompt", "Query"),
+    "records": ("Demonstration", "Message", "Prompt", "Query", "Question"),
     "reward.advantage": ("AdvantageModel",),
     "reward.baselines": ("AdditiveModel", "Lookup", "PromptMeans"),
     "reward.calibration": ("CalibratedModel",),
@@ -114,7 +142,13 @@ _MODULES = {
     "reward.logistic": ("LogisticModel",),
     "reward.neighbours": ("NearestNeighbours",),
     "reward.protocol": ("RewardModel",),
+    "runs.configuration": ("RunConfiguration", "SamplingParameters"),
+    "runs.export": ("demonstrations_of",),
+    "runs.grading": ("grade_run",),
+    "runs.outcomes": ("Completion", "Failure"),
+    "runs.run": ("Run",),
     "selection": ("Candidate",),
+    "sources.queries": ("read_queries",),
     "sources.release": ("Release",),
     "sources.tabular": ("read_demonstrations", "write_demonstrations"),
 }

@@ -14,6 +14,7 @@ _FOLDERS = (*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True), Pa
 
 
 def _program(name: str) -> str:
+    """Find a program of PostgreSQL's, which Debian keeps off the path."""
     found = shutil.which(name) or next((str(folder / name) for folder in _FOLDERS if (folder / name).is_file()), None)
     return found or pytest.skip(f"PostgreSQL's {name} is not installed: apt-get install postgresql")
 
@@ -23,31 +24,29 @@ def _run(*command: str) -> None:
     prefix = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
     done = subprocess.run([*prefix, *command], cwd="/", capture_output=True, text=True, timeout=60, check=False)
     if done.returncode:
-        pytest.skip(f"PostgreSQL cannot be started: {command[0]}: {(done.stderr or done.stdout).strip()[-300:]}")
+        raise OSError(f"{command[0]}: {(done.stderr or done.stdout).strip()[-300:]}")
 
 
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[str]:
-    """The address of a server on a socket in a folder of its own, without its database; skips where there is none."""
+    """The address of a server on a socket of its own, with `{database}` to fill in; skips where there is none."""
     pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'prompt-oirl[postgres]'")
     initdb, pg_ctl = _program("initdb"), _program("pg_ctl")
     # Not pytest's folder: its path may be too long for a socket, and closed to the user postgres.
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    data = str(folder / "data")
+    options = f"-F -c listen_addresses='' -k {folder}"
     try:
         if os.geteuid() == 0:
             shutil.chown(folder, "postgres")
-        data = str(folder / "data")
         _run(initdb, "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
-        options = f"-F -c listen_addresses='' -k {folder}"
         _run(pg_ctl, "-D", data, "-l", str(folder / "log"), "-o", options, "-w", "start")
-        try:
-            yield f"postgresql://postgres@/{{database}}?host={folder}"
-        finally:
-            _run(pg_ctl, "-D", data, "-m", "immediate", "-w", "stop")
-    except LookupError as error:
-        pytest.skip(f"PostgreSQL cannot be started as root: {error}")
-    finally:
+    except (OSError, LookupError, subprocess.TimeoutExpired) as error:
         shutil.rmtree(folder, ignore_errors=True)
+        pytest.skip(f"PostgreSQL cannot be started: {error}")
+    yield f"postgresql://postgres@/{{database}}?host={folder}"
+    _run(pg_ctl, "-D", data, "-m", "immediate", "-w", "stop")
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

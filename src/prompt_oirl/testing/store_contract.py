@@ -280,6 +280,17 @@ def check_a_plan_is_kept(url: str) -> None:
         _require(propensities == {0.25}, "an outcome has the propensity that was planned")
 
 
+def check_a_plan_comes_with_its_note(url: str) -> None:
+    """Of two workers that draw cells from the same state, one plans what it drew."""
+    first, second = _grid()[:2]
+    with _opened(url) as store, _opened(url) as other:
+        _require(store.plan([first], note=("round", "1")), "the first plan is made")
+        _require(not other.plan([second], note=("round", "1")), "a plan is not made where its note is there already")
+        _require(other.plan([], note=("round", "2"), expected="1"), "a plan is made where the note is as expected")
+        _require(not store.plan([second], note=("round", "2"), expected="1"), "and not where it has changed")
+        _require(list(store.planned()) == [first] and store.noted("round") == "2", "what is not planned leaves nothing")
+
+
 def check_outcomes_have_an_order(url: str) -> None:
     """Outcomes come by query, prompt and sample, in whatever order they were saved."""
     cells = _grid(3)
@@ -406,6 +417,7 @@ RUN_STORE_CHECKS: tuple[Callable[[str], None], ...] = (
     check_released_cells_are_as_before,
     check_first_answer_stays,
     check_a_plan_is_kept,
+    check_a_plan_comes_with_its_note,
     check_outcomes_have_an_order,
     check_grades_are_kept_by_grader,
     check_notes_are_kept,
