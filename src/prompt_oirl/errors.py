@@ -36,6 +36,7 @@ __all__ = [
     "ParameterError",
     "PromptOIRLError",
     "StoreError",
+    "UnequalPropensityWarning",
     "UnseenPromptError",
 ]
 
@@ -106,3 +107,7 @@ class LLMError(PromptOIRLError):
 
 class MissingDependencyError(PromptOIRLError, ImportError):
     """An optional package is needed; the message says how to install it."""
+
+
+class UnequalPropensityWarning(UserWarning):
+    """Trials were bought with unequal probabilities, and what is computed next does not weight by them."""

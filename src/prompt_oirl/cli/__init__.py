@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 
 __all__ = ["main"]
 
@@ -13,10 +14,11 @@ _INTERRUPTED = 130
 def main() -> None:
     """Run `prompt-oirl`; expected errors end with one line on standard error and exit code 1."""
     from prompt_oirl.cli.app import app
-    from prompt_oirl.cli.render import print_error, tolerate_encoding
+    from prompt_oirl.cli.render import print_error, print_warning, tolerate_encoding
     from prompt_oirl.errors import PromptOIRLError
 
     tolerate_encoding()
+    warnings.showwarning = print_warning
     try:
         app(prog_name="prompt-oirl")
     except PromptOIRLError as error:

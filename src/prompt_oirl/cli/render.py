@@ -9,19 +9,19 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from prompt_oirl.errors import UnequalPropensityWarning
 from prompt_oirl.evaluation import Estimate, Evaluation
 from prompt_oirl.inspection import Inspection
 from prompt_oirl.recommender import Recommendation
 from prompt_oirl.reproduction.rows import ResultRow
 from prompt_oirl.selection import Contest, Selection
-from prompt_oirl.testing.demo import Demo
 
 __all__ = [
     "console",
@@ -29,7 +29,6 @@ __all__ = [
     "interval",
     "percent",
     "points",
-    "print_demo",
     "print_error",
     "print_evaluation",
     "print_inspection",
@@ -37,6 +36,7 @@ __all__ = [
     "print_recommendation",
     "print_reproduction",
     "print_selection",
+    "print_warning",
     "progress_bar",
     "rate",
     "shortened",
@@ -67,6 +67,19 @@ def print_error(message: str) -> None:
     """Print one line on standard error, whatever lines the message has."""
     line = " ".join(part.strip() for part in message.splitlines())
     error_console().print(Text.assemble(("error:", "bold red"), " ", line))
+
+
+def print_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,  # noqa: ARG001 - where it was raised does not help a user of the command line
+    lineno: int,  # noqa: ARG001
+    file: TextIO | None = None,  # noqa: ARG001
+    line: str | None = None,  # noqa: ARG001
+) -> None:
+    """Print a warning of this package as one line on standard error; those of others are not the user's business."""
+    if issubclass(category, UnequalPropensityWarning):
+        error_console().print(Text.assemble(("warning:", "bold yellow"), " ", str(message)))
 
 
 def print_json(value: Any) -> None:
@@ -242,27 +255,6 @@ def print_recommendation(recommendation: Recommendation) -> None:
     ranking = [(recommendation.prompt.id, recommendation.score)]
     ranking += [(other.prompt.id, other.score) for other in recommendation.runners_up]
     out.print("  scores: " + ", ".join(f"{name} {score:.3f}" for name, score in ranking), style="dim", markup=False)
-
-
-def print_demo(demo: Demo) -> None:
-    """Print the demo's whole story."""
-    out = console()
-    out.print("[bold]All data here are simulated[/bold]: word problems and answers are made up, the truth is known.\n")
-    print_inspection(demo.inspection)
-    out.print("\n[bold]What was learnt[/bold] on 70 % of the query groups")
-    print_selection(demo.recommender.selection_)
-    out.print("\n[bold]What it is worth[/bold] on the other 30 %")
-    print_evaluation(demo.evaluation)
-    out.print(
-        f"The true gain is {points(demo.true_gain)} points; always choosing the truly best prompt would gain "
-        f"{points(demo.true_headroom)}."
-    )
-    out.print("\n[bold]Three recommendations[/bold]")
-    for recommendation in demo.recommendations:
-        print_recommendation(recommendation)
-    out.print(f"\nLogs, recommender and evaluation lie in {demo.folder}/. Next:", markup=False)
-    out.print(f"  prompt-oirl inspect {demo.folder}/logs.jsonl --grader numeric", markup=False)
-    out.print(f"  prompt-oirl train {demo.folder}/logs.jsonl --grader numeric --out my-recommender", markup=False)
 
 
 def print_reproduction(rows: Sequence[ResultRow]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass
 from operator import add
 
 from prompt_oirl.collect.prices import Price, PriceFile
@@ -98,8 +98,8 @@ class Ledger:
 
     A call reserves the tokens of its request by the counter, more where the server was seen to count more, and
     `max_answer_tokens` for its answer, or where there is no such limit the longest answer seen so far. So the caps on
-    tokens and money hold if the answers have a limit and no request has more tokens than was reserved. What an attempt
-    without an answer has cost is only known to the server, and counts as a request but not as tokens.
+    tokens and money hold if the answers have a limit and no request has more tokens than was reserved. An attempt
+    without an answer counts as a request, and its tokens count where it is the last of its call and the server says them.
 
     `max_calls` counts requests, of which a call reserves one. Where calls are repeated after errors the cap may be
     exceeded by those in flight then, each by at most the attempts of a call less one.
@@ -143,11 +143,17 @@ class Ledger:
         self._held_in_all = _Amount()
         self._reached: str | None = None
         self._refusal: str | None = None
+        self._n_settled = 0
 
     @property
     def spending(self) -> Spending:
         """What the run has cost, by the server's counts. A call that failed counts as failed even if it is repeated."""
         return self._spending
+
+    @property
+    def n_settled(self) -> int:
+        """Calls that this ledger has settled, those that failed included; `spending` may have those of others too."""
+        return self._n_settled
 
     @property
     def tokens(self) -> int:
@@ -191,6 +197,7 @@ class Ledger:
             ParameterError: It was settled or released before.
         """
         self.release(reservation)
+        self._n_settled += 1
         if isinstance(outcome, Completion):
             self._settle_completion(reservation, outcome)
         else:
@@ -261,8 +268,13 @@ class Ledger:
         self._longest_answer = max(self._longest_answer or 1, counted.completion_tokens + estimated.completion_tokens)
 
     def _settle_failure(self, failure: Failure) -> None:
-        before = self._spending
-        self._spending = replace(before, requests=before.requests + failure.attempts, failed=before.failed + 1)
+        counted = Spending(
+            requests=failure.attempts,
+            failed=1,
+            prompt_tokens=failure.prompt_tokens or 0,
+            completion_tokens=failure.completion_tokens or 0,
+        )
+        self._spending = Spending(*map(add, astuple(self._spending), astuple(counted)))
 
     def _estimated_answer(self, text: str) -> int:
         estimate = answer_estimate(self._counter, text)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from http import HTTPStatus
 from random import Random
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -50,6 +51,7 @@ class OpenAIClient(LLMClient):
         concurrency: Is told of successes and of 429s. Taking its slots is the caller's part.
         rates: Limits that each attempt waits for.
         count_tokens: Tokens that a call takes of `rates`, the answer's included.
+        on_warning: Told what `check` found that does not stop calls, but looks wrong; it is kept as `warning` too.
         seed: Of the jitter in the waits; None draws one. It has no part in the answers.
 
     Raises:
@@ -68,6 +70,7 @@ class OpenAIClient(LLMClient):
         concurrency: AdaptiveConcurrency | None = None,
         rates: RateLimits | None = None,
         count_tokens: Callable[[Sequence[Message]], int] | None = None,
+        on_warning: Callable[[str], None] = lambda _: None,
         seed: int | None = None,
     ) -> None:
         self.model = model
@@ -82,6 +85,8 @@ class OpenAIClient(LLMClient):
         self.warning: str | None = None
         """What `check` found that does not stop calls, but looks wrong."""
 
+        self._on_warning = on_warning
+        self._has_access = False
         self._count_tokens = count_tokens or _no_tokens
         self._retries = Retries(max_attempts=max_attempts, first_wait=first_wait, random=Random(seed))
         self._variable = api_key_variable
@@ -117,7 +122,8 @@ class OpenAIClient(LLMClient):
         """Return what the model answered, or after retries why it did not.
 
         Raises:
-            LLMError: No other call can succeed either: no access, no credit, no such model or path.
+            LLMError: No other call can succeed either: no access, no credit, no such model or path. A 403 after calls
+                have succeeded concerns one call, and is a failure.
             ParameterError: `parameters.extra` cannot be sent.
         """
         body = request_body(self.model, messages, parameters=parameters, base_url=self.base_url)
@@ -163,9 +169,12 @@ class OpenAIClient(LLMClient):
         if isinstance(reply, Failure):
             return Attempt(reply)
         if reply.is_success:
+            self._has_access = True
             outcome = read_reply(reply.content, model=self.model, latency=latency)
             return Attempt(outcome if isinstance(outcome, Completion) else self._without_secrets(outcome))
-        if refusal := self._refusal(reply):
+        # Some gateways say 403 to a single input that they have flagged.
+        is_of_this_call = reply.status_code == HTTPStatus.FORBIDDEN and self._has_access
+        if not is_of_this_call and (refusal := self._refusal(reply)):
             raise refusal
         failure = failure_of_status(reply.status_code, read_error(reply.content).message)
         return Attempt(self._without_secrets(failure), retry_after(reply.headers, now=time.time()))
@@ -177,10 +186,14 @@ class OpenAIClient(LLMClient):
             raise refusal
         models = read_models(reply.content) if reply.is_success else None
         if reply.is_success and models is None:
-            self.warning = self._short(f"{self.base_url}/models is no list of models; see that the address is right")
+            self._warn(f"{self.base_url}/models is no list of models; see that the address is right")
         elif models and self.model not in models:
             listed = ", ".join(sorted(map(str, models))[:10])
-            self.warning = self._short(f"{self.base_url} does not list the model {self.model!r}; it lists {listed}")
+            self._warn(f"{self.base_url} does not list the model {self.model!r}; it lists {listed}")
+
+    def _warn(self, text: str) -> None:
+        self.warning = self._short(text)
+        self._on_warning(self.warning)
 
     def _refusal(self, reply: httpx2.Response) -> LLMError | None:
         """Return the error that the reply is, if no other call can fare better."""

@@ -224,16 +224,16 @@ class _Judgement(NamedTuple):
 
     @classmethod
     def of(cls, outcome: Outcome) -> Self:
-        if isinstance(outcome, Failure):
-            return cls("failed", None, Spending(requests=outcome.attempts, failed=1))
-        verdict = read_verdict(outcome.text)
-        spending = Spending(
+        spent = Spending(
             requests=outcome.attempts,
-            answered=1,
             prompt_tokens=outcome.prompt_tokens or 0,
             completion_tokens=outcome.completion_tokens or 0,
-            uncounted=int(outcome.prompt_tokens is None or outcome.completion_tokens is None),
         )
+        if isinstance(outcome, Failure):
+            return cls("failed", None, replace(spent, failed=1))
+        verdict = read_verdict(outcome.text)
+        is_uncounted = outcome.prompt_tokens is None or outcome.completion_tokens is None
+        spending = replace(spent, answered=1, uncounted=int(is_uncounted))
         return cls("unparsed" if verdict is None else "parsed", verdict, spending)
 
 

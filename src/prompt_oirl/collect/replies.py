@@ -81,21 +81,29 @@ def _outcome(
     message: dict[str, Any], choice: dict[str, Any], body: dict[str, Any], *, model: str, latency: float
 ) -> Outcome:
     text, finish_reason = message.get("content"), _text_or_none(choice.get("finish_reason"))
+    prompt_tokens, completion_tokens = _tokens(body)
     if text is None or (text == "" and finish_reason in _NO_TEXT):
         refusal = _text_or_none(message.get("refusal"))
-        return Failure("no_content", f"no text, finish_reason={finish_reason}" + (f": {refusal}" if refusal else ""))
+        said = f"no text, finish_reason={finish_reason}" + (f": {refusal}" if refusal else "")
+        return Failure("no_content", said, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
     if not isinstance(text, str):
-        return Failure("malformed", f"the content is no text: {json.dumps(text)}")
-    usage = body.get("usage")
-    usage = usage if isinstance(usage, dict) else {}
+        said = f"the content is no text: {json.dumps(text)}"
+        return Failure("malformed", said, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
     return Completion(
         text=_storable(text),
         model=_text_or_none(body.get("model")) or model,
         finish_reason=finish_reason,
-        prompt_tokens=_count_or_none(usage.get("prompt_tokens")),
-        completion_tokens=_count_or_none(usage.get("completion_tokens")),
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
         latency=latency,
     )
+
+
+def _tokens(body: dict[str, Any]) -> tuple[int | None, int | None]:
+    """Return the tokens of request and answer by the server's count, None where it does not say."""
+    usage = body.get("usage")
+    usage = usage if isinstance(usage, dict) else {}
+    return _count_or_none(usage.get("prompt_tokens")), _count_or_none(usage.get("completion_tokens"))
 
 
 def _error_reply(body: dict[str, Any]) -> ErrorReply:

@@ -138,7 +138,7 @@ def next_round(grid: Grid, strategy: Strategy, store: RunStore | None, *, grader
         if store is None or not store.spending("answer").answered:
             none: IntArray = np.zeros(0, dtype=np.int64)
             return Demonstrations.from_cells(queries, grid.prompts, rows=none, columns=none, rewards=none)
-        return demonstrations_of(store, grader=grader)
+        return demonstrations_of(store, grader=grader, may_be_unequal=True)
 
     return strategy.next_round(
         queries,

@@ -24,7 +24,7 @@ _LEAST_WEIGHT = 1e-6
 """Of a prompt that is out of the question, in units of the best one's."""
 
 _N_HALVINGS = 80
-_MOST_QUERIES = 3500
+_MOST_QUERIES = 2000
 """Queries that the reward model learns from, a random choice of them where there are more: a fit takes seconds."""
 
 

@@ -20,6 +20,7 @@ from prompt_oirl.files import atomic_path
 from prompt_oirl.grading import Grade, Grader
 from prompt_oirl.runs.grading import AnswerGrader
 from prompt_oirl.runs.outcomes import Completion, Failure
+from prompt_oirl.sources.propensities import warn_if_unequal
 from prompt_oirl.sources.row_prompts import context_to_json
 
 if TYPE_CHECKING:
@@ -75,15 +76,17 @@ class Export:
         return asdict(self) | {"path": str(self.path)}
 
 
-def demonstrations_of(store: RunStore, *, grader: Grader | None = None) -> Demonstrations:
+def demonstrations_of(store: RunStore, *, grader: Grader | None = None, may_be_unequal: bool = False) -> Demonstrations:
     """Count a run's trials per query × prompt.
 
     All of the run's prompts are there, in its order, and the queries that have been asked at least once. Failures and
-    answers that could not be read are unscored; what was not asked is no trial.
+    answers that could not be read are unscored; what was not asked is no trial. Where trials were bought with unequal
+    probabilities an `UnequalPropensityWarning` says so.
 
     Args:
         store: The run's.
         grader: Grades the answers now, and stores nothing. Without one the latest stored grades count.
+        may_be_unequal: Whether unequal probabilities are fine, as they are to learn from.
 
     Raises:
         DataError: Nothing has been asked yet, an answer has no grade, or a gold answer is missing or cannot be read.
@@ -92,14 +95,16 @@ def demonstrations_of(store: RunStore, *, grader: Grader | None = None) -> Demon
     row_of = {question.query.id: row for row, question in enumerate(questions)}
     column_of = {prompt.id: column for column, prompt in enumerate(prompts)}
     grades = _Grades(store, grader)
-    trials: IntArray = np.fromiter(
-        (
-            (row_of[stored.cell.query_id], column_of[stored.cell.prompt_id], _reward(grades.of(stored)))
-            for stored in store.outcomes()
-        ),
-        dtype=np.dtype((np.int64, 3)),
-    )
+    propensities: set[float] = set()
+
+    def trial(stored: StoredOutcome) -> tuple[int, int, int]:
+        propensities.add(stored.cell.propensity)
+        return row_of[stored.cell.query_id], column_of[stored.cell.prompt_id], _reward(grades.of(stored))
+
+    trials: IntArray = np.fromiter(map(trial, store.outcomes()), dtype=np.dtype((np.int64, 3)))
     grades.check()
+    if not may_be_unequal:
+        warn_if_unequal(propensities, store.name)
     if not len(trials):
         raise DataError(f"none of the run's {len(questions)} queries has been asked yet; run prompt-oirl collect first")
     asked, rows = np.unique(trials[:, 0], return_inverse=True)

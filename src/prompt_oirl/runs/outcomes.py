@@ -54,7 +54,7 @@ class Failure:
     """Why there is no answer.
 
     Raises:
-        ParameterError: The kind is not known, or there was no attempt.
+        ParameterError: The kind is not known, there was no attempt, or a count is negative.
     """
 
     kind: FailureKind
@@ -67,11 +67,18 @@ class Failure:
     attempts: int = 1
     """Requests sent for it."""
 
+    prompt_tokens: int | None = None
+    """Tokens of the last request by the server's count, where it says that it counted some, as after a content filter."""
+
+    completion_tokens: int | None = None
+
     def __post_init__(self) -> None:
         if self.kind not in FAILURE_KINDS:
             raise ParameterError(f"a failure's kind is one of {', '.join(FAILURE_KINDS)}, got {self.kind!r}")
         if self.attempts < 1:
             raise ParameterError(f"a failure has at least one attempt, got {self.attempts}")
+        if min(self.prompt_tokens or 0, self.completion_tokens or 0) < 0:
+            raise ParameterError(f"token counts are at least 0, got {self}")
 
 
 Outcome = Completion | Failure

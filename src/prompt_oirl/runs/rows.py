@@ -71,26 +71,35 @@ def cell_of(row: Sequence[Any]) -> Cell:
 
 def outcome_row(outcome: Outcome) -> dict[str, Any]:
     """Return an outcome's values by column, all but when it finished."""
-    if isinstance(outcome, Failure):
-        return _NOTHING | {
-            "state": "failed",
-            "attempts": outcome.attempts,
-            "failure_kind": outcome.kind,
-            "message": outcome.message,
-            "status": outcome.status,
-        }
-    return _NOTHING | {
-        "state": "answered",
+    spent = {
         "attempts": outcome.attempts,
-        "spent_prompt_tokens": outcome.prompt_tokens or 0,
-        "spent_completion_tokens": outcome.completion_tokens or 0,
-        "text": outcome.text,
-        "model": outcome.model,
-        "finish_reason": outcome.finish_reason,
         "prompt_tokens": outcome.prompt_tokens,
         "completion_tokens": outcome.completion_tokens,
-        "latency": outcome.latency,
+        "spent_prompt_tokens": outcome.prompt_tokens or 0,
+        "spent_completion_tokens": outcome.completion_tokens or 0,
     }
+    if isinstance(outcome, Failure):
+        return (
+            _NOTHING
+            | spent
+            | {
+                "state": "failed",
+                "failure_kind": outcome.kind,
+                "message": outcome.message,
+                "status": outcome.status,
+            }
+        )
+    return (
+        _NOTHING
+        | spent
+        | {
+            "state": "answered",
+            "text": outcome.text,
+            "model": outcome.model,
+            "finish_reason": outcome.finish_reason,
+            "latency": outcome.latency,
+        }
+    )
 
 
 _NOTHING: dict[str, Any] = dict.fromkeys((*_COMPLETION_FIELDS, *_FAILURE_FIELDS)) | dict.fromkeys(SPENT_COLUMNS, 0)
@@ -103,7 +112,7 @@ def stored_outcome(row: Sequence[Any]) -> StoredOutcome:
     if kind is None:
         outcome: Outcome = Completion(text, model, finish_reason, prompt_tokens, completion_tokens, latency, attempts)
     else:
-        outcome = Failure(kind, message, status, attempts)
+        outcome = Failure(kind, message, status, attempts, prompt_tokens, completion_tokens)
     return StoredOutcome(cell_of(row[:n]), outcome)
 
 

@@ -420,22 +420,21 @@ EXPORTED: Rows = [
         "query": "2 + 2?", "prompt_id": "p", "prompt": "{{query}}", "answer": answer, "gold": "4", "correct": correct,
         "sample": sample, "propensity": 0.25, "model": "m-2024-01-01", "finish_reason": reason, "prompt_tokens": 9,
         "completion_tokens": 3, "latency": 0.5, "attempts": 2, "failure": failure, "failure_message": failure,
-        "unparsed": unparsed,
     }
-    for sample, (answer, correct, reason, failure, unparsed) in enumerate(
+    for sample, (answer, correct, reason, failure) in enumerate(
         [
-            ("It is 4.", 1, "stop", None, False),
-            ("It is 5.", 0, "stop", None, False),
-            ("I cannot say.", None, "length", None, True),
-            (None, None, None, "timeout", False),
-            ("", None, None, "rate_limit", False),
+            ("It is 4.", 1, "stop", None),
+            ("It is 5.", 0, "stop", None),
+            ("I cannot say.", None, "length", None),
+            (None, None, None, "timeout"),
+            ("", None, None, "rate_limit"),
         ]
     )
 ]  # fmt: skip
 
 
 def test_the_columns_of_an_export_are_those_that_are_passed_over() -> None:
-    assert set(EXPORTED[0]) == {"query", "prompt_id", "prompt", "answer", "gold", "correct", *LOG_COLUMNS}
+    assert set(EXPORTED[0]) == {"query", "prompt_id", "prompt", "answer", "gold", "correct", "propensity", *LOG_COLUMNS}
 
 
 @pytest.mark.parametrize("grader", [None, "numeric", "exact"])
