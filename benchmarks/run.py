@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-NAMES = ("scoring", "load", "reward_model")
+NAMES = ("scoring", "load", "plan", "collect", "reward_model")
 
 
 def main() -> None:

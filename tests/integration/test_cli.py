@@ -95,13 +95,15 @@ def found_in(folder: Path) -> set[str]:
 def test_demo_says_what_is_simulated_learnt_and_true(run: Run, tmp_path: Path) -> None:
     ended = run("demo", "--out", tmp_path / "demo", "--queries", 300)
     assert ended.code == 0
-    assert ended.err == ""
     assert "simulated" in ended.out.splitlines()[0]
+    for step in ("1/6 collect", "2/6 grade", "3/6 export", "4/6 train", "5/6 evaluate", "6/6 recommend"):
+        assert step in ended.err
     for part in ("What was learnt", "What it is worth", "95% interval", "The true gain is", "Three recommendations"):
         assert part in ended.out
     assert ended.out.count("→ ") == 3
     assert found_in(tmp_path / "demo") == {
-        "logs.jsonl", "evaluation.json", "recommender", "recommender/manifest.json", "recommender/state.json",
+        "queries.jsonl", "prompts.yaml", "run", "run/run.json", "run/store.sqlite", "run/lock", "logs.jsonl",
+        "evaluation.json", "recommender", "recommender/manifest.json", "recommender/state.json",
         "recommender/arrays.npz",
     }  # fmt: skip
     assert str(tmp_path / "demo") in ended.out
@@ -110,20 +112,28 @@ def test_demo_says_what_is_simulated_learnt_and_true(run: Run, tmp_path: Path) -
 def test_what_the_demo_says_comes_next_works(run: Run, tmp_path: Path) -> None:
     shown = run("demo", "--out", tmp_path / "demo", "--queries", 200).out
     commands = [line.split()[1:] for line in shown.splitlines() if line.startswith("  prompt-oirl ")]
-    assert [command[0] for command in commands] == ["inspect", "train"]
+    assert [command[0] for command in commands] == ["inspect", "train", "collect"]
     for command in commands:
-        arguments = [str(tmp_path / part) if part == "my-recommender" else part for part in command]
+        arguments = [str(tmp_path / part) if part.startswith("my-") else part for part in command]
         assert run(*arguments).code == 0
 
 
 def test_demo_as_json_again_in_the_same_folder(run: Run, tmp_path: Path) -> None:
     first = run("demo", "--out", tmp_path, "--queries", 200, "--seed", 3, "--json")
-    assert first.err == ""
     assert first.json["simulated"] is True
     assert len(first.json["recommendations"]) == 3
     assert json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8")) == first.json
     second = run("demo", "--out", tmp_path, "--queries", 200, "--seed", 3, "--json")
     assert second.json == first.json
+
+
+def test_a_demo_that_is_interrupted_says_how_to_go_on(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prompt_oirl.testing.demo.run_demo", lambda *_, **__: None)
+    ended = run("demo", "--out", tmp_path)
+    assert ended.code == 130
+    assert "Run the same command to go on" in ended.err
 
 
 def test_inspect_counts_what_is_there(run: Run, files: Files) -> None:

@@ -41,7 +41,7 @@ def collect(
     max_usd: given.MaxUsd = None,
     prices: given.PriceList = None,
     tokenizer: given.TokenizerPath = None,
-    concurrency: given.Concurrency = 16,
+    concurrency: given.Concurrency = None,
     rpm: given.RequestsPerMinute = None,
     tpm: given.TokensPerMinute = None,
     timeout: given.Timeout = 120.0,
@@ -52,6 +52,8 @@ def collect(
     seed: Seed = 0,
     grader: given.GradeWith = None,
     store: given.StoreUrl = None,
+    engine: given.EngineName = "here",
+    scheduler: given.Scheduler = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask an LLM every query with every prompt, and keep what it answers.
@@ -64,6 +66,7 @@ def collect(
     """
     from prompt_oirl.cli import collecting
     from prompt_oirl.collect.budget import Budget
+    from prompt_oirl.collect.client_settings import ClientSettings
     from prompt_oirl.collect.order import Order
     from prompt_oirl.runs.configuration import SamplingParameters
 
@@ -88,17 +91,21 @@ def collect(
     if plan:
         collecting.show_plan(order, out, store_url=store, as_json=as_json)
         return
-    make_client = collecting.client_maker(
-        local=local,
-        batch_size=batch_size,
+    settings = ClientSettings(
         api_key_variable=api_key_env,
         timeout=timeout,
         max_attempts=max_attempts,
-        rpm=rpm,
-        tpm=tpm,
+        requests_per_minute=rpm,
+        tokens_per_minute=tpm,
     )
-    ending = collecting.buy(
-        order, out, make_client, concurrency=concurrency, store_url=store, grader=grader, as_json=as_json
+    collector = collecting.collector_of(
+        engine,
+        settings,
+        scheduler=scheduler,
+        local=local,
+        batch_size=batch_size,
+        concurrency=collecting.slots(concurrency, local=local, batch_size=batch_size),
     )
+    ending = collecting.buy(order, out, collector, store_url=store, grader=grader, as_json=as_json)
     if ending != "done":
         raise typer.Exit(_BUDGET_REACHED if ending == "budget" else _INTERRUPTED)

@@ -82,7 +82,16 @@ SamplingSeed = Annotated[
 Stop = Annotated[list[str] | None, typer.Option("--stop", help="Text at which an answer ends; may be repeated.")]
 Extra = Annotated[str, typer.Option("--extra", help="Further fields of the request as JSON.")]
 
-Concurrency = Annotated[int, typer.Option("--concurrency", "-c", help="Calls in flight at most.", min=1)]
+Concurrency = Annotated[
+    int | None,
+    typer.Option(
+        "--concurrency",
+        "-c",
+        help="Calls in flight at most: 16 if not given, twice the batch size with --local.",
+        min=1,
+        show_default=False,
+    ),
+]
 RequestsPerMinute = Annotated[float | None, typer.Option("--rpm", help="Requests a minute at most.")]
 TokensPerMinute = Annotated[float | None, typer.Option("--tpm", help="Tokens a minute at most.")]
 Timeout = Annotated[float, typer.Option("--timeout", help="Seconds that a request may take.")]

@@ -24,7 +24,7 @@ def critique(
     local: given.LocalFolder = None,
     batch_size: given.BatchSize = 8,
     api_key_env: given.ApiKeyVariable = "OPENAI_API_KEY",
-    concurrency: given.Concurrency = 16,
+    concurrency: given.Concurrency = None,
     rpm: given.RequestsPerMinute = None,
     tpm: given.TokensPerMinute = None,
     timeout: given.Timeout = 120.0,
@@ -45,23 +45,22 @@ def critique(
     """
     from prompt_oirl.cli import collecting
     from prompt_oirl.collect.budget import Budget
+    from prompt_oirl.collect.client_settings import ClientSettings
 
-    make_client = collecting.client_maker(
-        local=local,
-        batch_size=batch_size,
+    settings = ClientSettings(
         api_key_variable=api_key_env,
         timeout=timeout,
         max_attempts=max_attempts,
-        rpm=rpm,
-        tpm=tpm,
+        requests_per_minute=rpm,
+        tokens_per_minute=tpm,
     )
     ending = collecting.judge(
         run,
         collecting.critic_of(template, temperature=temperature, max_tokens=max_answer_tokens),
-        make_client,
+        collecting.client_maker(settings, local=local, batch_size=batch_size),
         budget=Budget(max_calls, max_tokens, max_usd),
         prices=prices,
-        concurrency=concurrency,
+        concurrency=collecting.slots(concurrency, local=local, batch_size=batch_size),
         retry_failed=retry_failed,
         as_json=as_json,
     )

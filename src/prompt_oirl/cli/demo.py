@@ -31,12 +31,10 @@ def demo(
     """
     from prompt_oirl.cli.collecting import say_that_it_drains
     from prompt_oirl.cli.render import error_console, print_json
-    from prompt_oirl.cli.render_demo import print_demo, print_that_all_is_simulated
+    from prompt_oirl.cli.render_demo import print_demo
     from prompt_oirl.cli.render_runs import collecting_progress
     from prompt_oirl.testing.demo import run_demo
 
-    if not as_json:
-        print_that_all_is_simulated()
     say = error_console()
     with collecting_progress() as show:
         found = run_demo(

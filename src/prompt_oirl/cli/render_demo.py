@@ -13,20 +13,15 @@ from prompt_oirl.cli.render import (
 from prompt_oirl.cli.render_runs import print_export, print_regrading
 from prompt_oirl.testing.demo import FRACTION, Demo
 
-__all__ = ["print_demo", "print_that_all_is_simulated"]
-
-
-def print_that_all_is_simulated() -> None:
-    """Print it before anything else."""
-    console().print(
-        "[bold]All data here are simulated[/bold]: the word problems, the LLM and its answers are made up, so the truth "
-        "is known."
-    )
+__all__ = ["print_demo"]
 
 
 def print_demo(demo: Demo) -> None:
     """Print the demo's whole story."""
     out, spending = console(), demo.collected.spending
+    out.print(
+        "[bold]All data here are simulated[/bold]: word problems, LLM and answers are made up, the truth is known."
+    )
     out.print("\n[bold]1. Collected[/bold] over HTTP from a simulated LLM")
     out.print(
         f"{FRACTION:.0%} of the cells, drawn at random: {spending.answered:,} answers, {spending.failed:,} failures, "

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
 
@@ -34,13 +35,17 @@ __all__ = [
 _SECONDS_BETWEEN_LINES = 10.0
 
 
-def print_plan(plan: Plan, estimate: Estimate, budget: Budget) -> None:
-    """Print what is there, what is to come and what it may cost."""
+def print_plan(plan: Plan, estimate: Estimate, budget: Budget, *, fraction: float = 1.0) -> None:
+    """Print what is there, what is to come and what it may cost; `fraction` is what a strategy buys in all rounds."""
     out, counts = console(), plan.counts
     out.print(
         f"{counts.queries:,} queries × {counts.prompts:,} prompts × {counts.samples} samples: {counts.cells:,} cells"
         + ("" if counts.chosen == counts.cells else f", of which {counts.chosen:,} are wanted so far")
     )
+    if fraction < 1:
+        out.print(
+            f"The strategy buys about {fraction * counts.cells:,.0f} in all; below is what it has drawn"
+        )
     out.print(f"There already: {counts.answered:,} answered, {counts.failed:,} failed")
     out.print(f"Calls to come: {counts.to_come:,}", style="bold")
     out.print(f"Tokens of the requests  {estimate.prompt_tokens:,}  ({estimate.prompt_basis})", markup=False)
@@ -141,7 +146,8 @@ def print_regrading(regrading: Regrading) -> None:
         for each in regrading.prompts
     ]
     columns = ("prompt", "success rate", "before", "correct", "wrong", "unparsed")
-    out.print(table(f"{regrading.n_answers:,} answers graded with {regrading.grader}", columns, rows))
+    # A title is markup: the [a-z] of a pattern would be missing from it.
+    out.print(table(f"{regrading.n_answers:,} answers graded with {escape(regrading.grader)}", columns, rows))
     if regrading.n_cut:
         out.print(
             f"{regrading.n_cut:,} answers were cut at the token limit, {regrading.n_cut_unparsed:,} of them unparsed"

@@ -99,7 +99,7 @@ class Ledger:
     A call reserves the tokens of its request by the counter, more where the server was seen to count more, and
     `max_answer_tokens` for its answer, or where there is no such limit the longest answer seen so far. So the caps on
     tokens and money hold if the answers have a limit and no request has more tokens than was reserved. An attempt
-    without an answer counts as a request, and its tokens count where it is the last of its call and the server says them.
+    without an answer counts as a request; its tokens count only where it is a call's last and the server names them.
 
     `max_calls` counts requests, of which a call reserves one. Where calls are repeated after errors the cap may be
     exceeded by those in flight then, each by at most the attempts of a call less one.

@@ -36,6 +36,8 @@ _CHECK_PAUSES = (0.2, 0.5)
 
 _CHECK_TIMEOUT = 10.0
 _LONGEST_MESSAGE = 500
+_NO_PROXY = ("all://127.0.0.1", "all://localhost", "all://[::1]")
+"""A proxy's localhost is not this one."""
 
 
 class OpenAIClient(LLMClient):
@@ -87,6 +89,7 @@ class OpenAIClient(LLMClient):
 
         self._on_warning = on_warning
         self._has_access = False
+        self._is_closed = False
         self._count_tokens = count_tokens or _no_tokens
         self._retries = Retries(max_attempts=max_attempts, first_wait=first_wait, random=Random(seed))
         self._variable = api_key_variable
@@ -131,7 +134,8 @@ class OpenAIClient(LLMClient):
         return await self._retries.run(partial(self._attempt, body, tokens))
 
     async def close(self) -> None:
-        """Give connections back."""
+        """Give connections back. Calls that are under way, and any further ones, end with an error."""
+        self._is_closed = True
         await self._openai.close()
 
     async def _ask_for_models(self) -> httpx2.Response | Failure:
@@ -164,6 +168,10 @@ class OpenAIClient(LLMClient):
             return Failure("timeout", f"no complete reply within {timeout:g} s")
         except openai.APIConnectionError as error:
             return self._without_secrets(_failure_of_connection(error.__cause__))
+        except RuntimeError:
+            if not self._is_closed:
+                raise
+        raise LLMError(f"the client of model {self.model!r} at {self.base_url} is closed; make another")
 
     def _read(self, reply: httpx2.Response | Failure, *, latency: float) -> Attempt:
         if isinstance(reply, Failure):
@@ -258,8 +266,9 @@ def _transport() -> httpx2.AsyncClient:
     Redirections are not followed: queries and key go to no other place than the one that was named.
     """
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
+    direct = dict.fromkeys(_NO_PROXY)
     try:
-        return httpx2.AsyncClient(timeout=None, limits=limits, follow_redirects=False)
+        return httpx2.AsyncClient(timeout=None, limits=limits, follow_redirects=False, mounts=direct)
     except (ImportError, ValueError) as error:
         problem = redact(str(error), ())
     raise ParameterError(f"the proxy that the environment names cannot be used: {problem}; unset or correct $ALL_PROXY")

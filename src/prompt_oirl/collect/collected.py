@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from prompt_oirl.collect.budget import Ledger
 from prompt_oirl.collect.engine import Ending
 from prompt_oirl.runs.spending import Spending
 
-__all__ = ["Collected", "calls_of"]
+__all__ = ["Collected"]
 
 
 @dataclass(frozen=True)
@@ -35,8 +34,3 @@ class Collected:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON can hold them."""
         return asdict(self) | {"spending": asdict(self.spending) | {"tokens": self.spending.tokens}}
-
-
-def calls_of(ledger: Ledger) -> int:
-    """Return how many calls a ledger has settled, those that failed included."""
-    return ledger.spending.answered + ledger.spending.failed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -16,10 +17,15 @@ __all__ = ["attended", "draining_on_interrupt"]
 def draining_on_interrupt(stop: asyncio.Event, *, on_drain: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Set `stop` at the first SIGINT or SIGTERM, cancel the current task at the second.
 
+    Signals reach the main thread only; in another one this does nothing.
+
     Args:
         stop: What the work looks at before it begins something new.
         on_drain: Called at the first signal, to say what is waited for.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
 

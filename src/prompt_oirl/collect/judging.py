@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from prompt_oirl.collect.budget import Ledger
 from prompt_oirl.collect.call import Call
-from prompt_oirl.collect.collected import Collected, calls_of
+from prompt_oirl.collect.collected import Collected
 from prompt_oirl.collect.concurrency import AdaptiveConcurrency
 from prompt_oirl.collect.critique import Critic, critique_calls
 from prompt_oirl.collect.engine import Collection
@@ -45,11 +45,11 @@ async def judge_answers(
         LLMError: No call can succeed. What was answered before is stored.
         StoreError: An outcome could not be stored. What was stored before is kept.
     """
-    critic.note(store)
-    n_before, n_to_come = calls_of(ledger), _count(_to_come(store, critic, retry_failed))
-    meter = ProgressMeter(ledger=ledger, limit=lambda: concurrency.limit, on_progress=on_progress)
-    meter.expect(n_to_come)
     async with attended(client, on_drain=on_drain) as stop:
+        critic.note(store)
+        n_before, n_to_come = ledger.n_settled, _count(_to_come(store, critic, retry_failed))
+        meter = ProgressMeter(ledger=ledger, limit=lambda: concurrency.limit, on_progress=on_progress)
+        meter.expect(n_to_come)
         if n_to_come:
             await client.check()
         parameters = critic.parameters(store.configuration.parameters)
@@ -64,8 +64,8 @@ async def judge_answers(
             stop=stop,
         )
         ending = await collection.buy(_to_come(store, critic, retry_failed))
-    to_come = _count(_to_come(store, critic, retry_failed=False))
-    return Collected(ending, ledger.refusal, calls_of(ledger) - n_before, store.spending(), ledger.usd, to_come)
+    to_come = _count(_to_come(store, critic, retry_failed and ending != "done"))
+    return Collected(ending, ledger.refusal, ledger.n_settled - n_before, store.spending(), ledger.usd, to_come)
 
 
 def _to_come(store: RunStore, critic: Critic, retry_failed: bool) -> Iterator[Call]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from prompt_oirl.collect.budget import Budget, Ledger
-from prompt_oirl.collect.collected import Collected, calls_of
+from prompt_oirl.collect.collected import Collected
 from prompt_oirl.collect.concurrency import AdaptiveConcurrency
 from prompt_oirl.collect.estimate import Estimate
 from prompt_oirl.collect.grid import Grid
@@ -16,7 +16,7 @@ from prompt_oirl.collect.plan import Plan, requests_answered
 from prompt_oirl.collect.prices import Price
 from prompt_oirl.collect.progress import Progress, no_progress
 from prompt_oirl.collect.protocol import LLMClient
-from prompt_oirl.collect.session import Session, check_not_drawn, ledger_of, next_round, planned
+from prompt_oirl.collect.session import Session, check_strategy, foreseen, ledger_of
 from prompt_oirl.collect.strategies import FullGrid, Strategy
 from prompt_oirl.collect.tokens import TokenCounter, counter_for
 from prompt_oirl.grading import Grader
@@ -54,11 +54,10 @@ class Order:
             store: Of the run; None where there is none yet.
         """
         counter = self.counter(store)
-        if store is not None and not self.strategy.is_drawn:
-            check_not_drawn(store)
+        if store is not None:
+            check_strategy(self.strategy, store)
         grid = self._grid(store)
-        drawn = next_round(grid, self.strategy, store, grader=self.grader) if self.strategy.is_drawn else None
-        plan = planned(grid, self.strategy, store, drawn=drawn, retry_failed=self.retry_failed)
+        plan = foreseen(grid, self.strategy, store, grader=self.grader, retry_failed=self.retry_failed)
         return plan, plan.estimate(
             counter, spent=Spending() if store is None else store.spending("answer"), price=self.price
         )
@@ -112,14 +111,13 @@ class Order:
             LLMError: No call can succeed. What was answered before is stored.
             StoreError: An outcome could not be stored. What was stored before is kept.
         """
-        session = Session(
-            store, self.questions, self.prompts, self.n_samples, self.strategy, self.grader, self.retry_failed
-        )
-        ledger = self.ledger(store, self.counter(store))
-        n_before = calls_of(ledger)
         async with attended(client, on_drain=on_drain) as stop:
-            if session.wants_calls():
+            session = Session(
+                store, self.questions, self.prompts, self.n_samples, self.strategy, self.grader, self.retry_failed
+            )
+            ledger = self.ledger(store, self.counter(store))
+            if session.next_plan() is not None:
                 await client.check()
             ending = await session.buy(client, ledger, concurrency=concurrency, stop=stop, on_progress=on_progress)
         to_come = session.plan().counts.to_come
-        return Collected(ending, ledger.refusal, calls_of(ledger) - n_before, store.spending(), ledger.usd, to_come)
+        return Collected(ending, ledger.refusal, ledger.n_settled, store.spending(), ledger.usd, to_come)

@@ -24,13 +24,13 @@ class Progress:
 
     seconds: float
     tokens: int
-    """Of the whole run, earlier sessions included."""
+    """Of the whole run, earlier sessions included, by the server's counts, or estimated where it gave none."""
 
     usd: float | None
     """Spent by the whole run; None where the model is unpriced."""
 
     projected_usd: float | None
-    """What the whole run will have cost, if the calls to come cost as much as those of the run so far."""
+    """What the whole run will have cost, if the calls to come cost as much as those since this session began."""
 
     limit: int
     """Calls that may be in flight at once, as it has adapted."""
@@ -74,6 +74,7 @@ class ProgressMeter:
         self._limit = limit
         self._clock = clock
         self._started = clock()
+        self._usd_before, self._calls_before = ledger.usd or 0.0, _calls_of(ledger)
         self._answered = 0
         self._failed = 0
 
@@ -92,18 +93,29 @@ class ProgressMeter:
 
     def now(self) -> Progress:
         """Return the state at this moment."""
-        spending, usd = self._ledger.spending, self._ledger.usd
-        calls = spending.answered + spending.failed
         return Progress(
             answered=self._answered,
             failed=self._failed,
             left=self._left,
             seconds=self._clock() - self._started,
-            tokens=spending.tokens,
-            usd=usd,
-            projected_usd=None if usd is None or not calls else usd * (calls + self._left) / calls,
+            tokens=self._ledger.tokens,
+            usd=self._ledger.usd,
+            projected_usd=self._projected_usd(),
             limit=self._limit(),
         )
+
+    def _projected_usd(self) -> float | None:
+        """Earlier calls of a run may have been of another kind: answers before critiques."""
+        usd, calls = self._ledger.usd, _calls_of(self._ledger)
+        if usd is None or not calls:
+            return None
+        since = calls - self._calls_before
+        per_call = (usd - self._usd_before) / since if since else usd / calls
+        return usd + per_call * self._left
+
+
+def _calls_of(ledger: Ledger) -> int:
+    return ledger.spending.answered + ledger.spending.failed
 
 
 def no_progress(_: Progress) -> None:

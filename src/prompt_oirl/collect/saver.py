@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
-from prompt_oirl.runs.store import RunStore, StoredOutcome
+from prompt_oirl.collect.cell_store import CellStore
+from prompt_oirl.runs.rows import StoredOutcome
 
 __all__ = ["Saver", "saving_to"]
 
@@ -14,30 +15,36 @@ __all__ = ["Saver", "saving_to"]
 class Saver:
     """A group commit: while one transaction is written, the outcomes of the next one gather."""
 
-    def __init__(self, store: RunStore) -> None:
+    def __init__(self, store: CellStore) -> None:
         self._store = store
         self._waiting: list[tuple[StoredOutcome, asyncio.Future[None]]] = []
-        self._filled = asyncio.Event()
+        self._has_work = asyncio.Event()
+        self._is_closed = False
 
     async def save(self, result: StoredOutcome) -> None:
-        """Return when the outcome is durable.
+        """Return when the outcome is durable. It is written even if the caller is cancelled meanwhile.
 
         Raises:
             StoreError: It could not be written.
         """
         saved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((result, saved))
-        self._filled.set()
+        self._has_work.set()
         await saved
 
-    async def write_forever(self) -> None:
-        """Write batches as they gather, until cancelled; a batch under way is finished first."""
-        while True:
-            await self._filled.wait()
-            self._filled.clear()
+    def close(self) -> None:
+        """Let `write_until_closed` end when it has written what has gathered."""
+        self._is_closed = True
+        self._has_work.set()
+
+    async def write_until_closed(self) -> None:
+        """Write batches as they gather."""
+        while not self._is_closed or self._waiting:
+            await self._has_work.wait()
+            self._has_work.clear()
             batch, self._waiting = self._waiting, []
             if batch:
-                await asyncio.shield(asyncio.ensure_future(self._write(batch)))
+                await self._write(batch)
 
     async def _write(self, batch: list[tuple[StoredOutcome, asyncio.Future[None]]]) -> None:
         try:
@@ -53,13 +60,12 @@ class Saver:
 
 
 @asynccontextmanager
-async def saving_to(store: RunStore) -> AsyncIterator[Saver]:
-    """Yield a saver that writes for as long as the block runs."""
+async def saving_to(store: CellStore) -> AsyncIterator[Saver]:
+    """Yield a saver; when the block ends, wait until what it was given is written."""
     saver = Saver(store)
-    writing = asyncio.create_task(saver.write_forever())
+    writing = asyncio.create_task(saver.write_until_closed())
     try:
         yield saver
     finally:
-        writing.cancel()
-        with suppress(asyncio.CancelledError):
-            await writing
+        saver.close()
+        await asyncio.shield(writing)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -21,12 +22,12 @@ from prompt_oirl.collect.strategies import FullGrid, Round, Strategy, read_state
 from prompt_oirl.collect.tokens import TokenCounter
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.grading import Grader
-from prompt_oirl.records import Prompt, Question
+from prompt_oirl.records import Prompt, Query, Question
 from prompt_oirl.runs.cells import Cell
 from prompt_oirl.runs.export import demonstrations_of
 from prompt_oirl.runs.store import RunStore
 
-__all__ = ["Session", "ledger_of", "next_round", "planned"]
+__all__ = ["Session", "check_strategy", "foreseen", "ledger_of", "next_round", "planned"]
 
 _STRATEGY_NOTE = "strategy"
 _FULL = '{"strategy": "full"}'
@@ -51,21 +52,28 @@ class Session:
     retry_failed: bool = False
 
     def __post_init__(self) -> None:
+        check_strategy(self.strategy, self.store)
         self.store.register(self.questions, self.prompts)
         if self.strategy.is_drawn:
             self.questions, self.prompts = self.store.queries(), self.store.prompts()
         else:
             self.store.plan([], note=(_STRATEGY_NOTE, _FULL), expected=None)
-            check_not_drawn(self.store)
+            check_strategy(self.strategy, self.store)  # another worker may have begun to draw
         self.grid = Grid(self.questions, self.prompts, self.n_samples, self.store.configuration)
 
     def plan(self) -> Plan:
         """Return what is wanted so far, and how far that is."""
         return planned(self.grid, self.strategy, self.store, retry_failed=self.retry_failed)
 
-    def wants_calls(self) -> bool:
-        """Return whether there are calls to make, drawing the first round if need be."""
-        return self.plan().counts.to_come > 0 or self._draw()
+    def next_plan(self) -> Plan | None:
+        """Return what is to come, drawing the next round where the last one is bought; None where nothing is wanted."""
+        while True:
+            state = self.store.noted(_STRATEGY_NOTE)  # first: what others draw from now on is in the plan, or refused
+            plan = self.plan()
+            if plan.counts.to_come:
+                return plan
+            if not self._draw(plan, state):
+                return None
 
     async def buy(
         self,
@@ -100,13 +108,9 @@ class Session:
             stop=stop,
         )
         ending: Ending = "done"
-        while ending == "done" and not stop.is_set():
-            plan = await asyncio.to_thread(self.plan)
+        while ending == "done" and not stop.is_set() and (plan := await asyncio.to_thread(self.next_plan)):
             meter.expect(plan.counts.to_come)
-            if plan.counts.to_come:
-                ending = await self._buy(plan, collection, meter)
-            elif not await asyncio.to_thread(self._draw):
-                return "done"
+            ending = await self._buy(plan, collection, meter)
         return "interrupted" if stop.is_set() else ending
 
     async def _buy(self, plan: Plan, collection: Collection, meter: ProgressMeter) -> Ending:
@@ -114,73 +118,113 @@ class Session:
         done = meter.now().done
         collection.retry_failed = self.retry_failed
         ending = await collection.buy(plan.calls())
-        self.retry_failed = False  # what has failed in this session is not asked a second time in it
-        if ending == "done" and meter.now().done == done:
-            await asyncio.sleep(_POLL_SECONDS)
+        if ending == "done":
+            self.retry_failed = False  # what has failed in this session is not asked a second time in it
+            if meter.now().done == done:
+                await _wait(collection.stop, _POLL_SECONDS)
         return ending
 
-    def _draw(self) -> bool:
-        """Draw the next round and store it; return whether there was one."""
+    def _draw(self, plan: Plan, state: str | None) -> bool:
+        """Store what is wanted next, now that all of the plan is bought; return whether there was anything.
+
+        Where another worker has noted another state meanwhile, its round counts and this one is dropped.
+        """
         if not self.strategy.is_drawn:
             return False
-        state = self.store.noted(_STRATEGY_NOTE)
-        drawn = next_round(self.grid, self.strategy, self.store, grader=self.grader)
+        samples = _further_samples(plan, self.store)
+        if samples:
+            return self.store.plan(samples)
+        drawn = next_round(self.grid, self.strategy, self.store, state=state, grader=self.grader)
         if drawn is not None:
             self.store.plan(_cells_of(self.grid, drawn), note=(_STRATEGY_NOTE, drawn.state), expected=state)
         return drawn is not None
 
 
-def next_round(grid: Grid, strategy: Strategy, store: RunStore | None, *, grader: Grader | None = None) -> Round | None:
-    """Return what a strategy draws next, and store nothing; None where it wants no more."""
+def next_round(
+    grid: Grid, strategy: Strategy, store: RunStore | None, *, state: str | None, grader: Grader | None = None
+) -> Round | None:
+    """Return what a strategy draws after a state, and store nothing; None where it wants no more."""
     queries = [question.query for question in grid.queries]
 
     def demonstrations() -> Demonstrations:
         if store is None or not store.spending("answer").answered:
-            none: IntArray = np.zeros(0, dtype=np.int64)
-            return Demonstrations.from_cells(queries, grid.prompts, rows=none, columns=none, rewards=none)
+            return _nothing_bought(queries, grid.prompts)
         return demonstrations_of(store, grader=grader, may_be_unequal=True)
 
-    return strategy.next_round(
-        queries,
-        grid.prompts,
-        state=None if store is None else store.noted(_STRATEGY_NOTE),
-        demonstrations=demonstrations,
-    )
+    return strategy.next_round(queries, grid.prompts, state=state, demonstrations=demonstrations)
 
 
-def check_not_drawn(store: RunStore) -> None:
-    """Raise if the run's cells were drawn: bought together with all others, their propensities would be wrong.
+def check_strategy(strategy: Strategy, store: RunStore) -> None:
+    """Raise if a run's cells were chosen in another way: together, their propensities would be wrong.
 
     Raises:
         StoreError: They were.
     """
-    read_state(store.noted(_STRATEGY_NOTE), strategy="full", settings={})
+    state = store.noted(_STRATEGY_NOTE)
+    if not strategy.is_drawn:
+        read_state(state, strategy="full", settings={})
+    elif state is not None:
+        queries, prompts = [question.query for question in store.queries()], store.prompts()
+        strategy.next_round(
+            queries, prompts, state=state, demonstrations=lambda: _nothing_bought(queries, prompts)
+        )  # for its errors alone
 
 
-def planned(
-    grid: Grid,
-    strategy: Strategy,
-    store: RunStore | None,
-    *,
-    drawn: Round | None = None,
-    retry_failed: bool = False,
-) -> Plan:
-    """Compare a grid with a store, or with none: what a strategy wants of it, as far as that is known yet.
+def planned(grid: Grid, strategy: Strategy, store: RunStore | None, *, retry_failed: bool = False) -> Plan:
+    """Compare a grid with a store, or with none: what a strategy wants of it, as far as that is stored.
 
     Args:
         grid: All cells.
-        strategy: One that draws wants what is stored, and what it draws next.
+        strategy: One that draws wants what it has drawn, all of which is stored.
         store: Of the run.
-        drawn: The next round, if it is to be in the plan.
         retry_failed: Whether failed cells are to come again.
     """
-    states = {} if store is None else store.states()
-    chosen: BoolArray | None = None
-    if strategy.is_drawn:
-        chosen = Plan.of(grid, states).stored != 0
-        if drawn is not None:
-            chosen[grid.positions[drawn.rows, drawn.columns]] = True
-    return Plan.of(grid, states, chosen=chosen, retry_failed=retry_failed)
+    plan = Plan.of(grid, {} if store is None else store.states(), retry_failed=retry_failed)
+    return replace(plan, chosen=plan.stored != 0) if strategy.is_drawn else plan
+
+
+def foreseen(
+    grid: Grid, strategy: Strategy, store: RunStore | None, *, grader: Grader | None = None, retry_failed: bool = False
+) -> Plan:
+    """Return what is planned, and what a strategy draws next; nothing is stored. See `planned`."""
+    plan = planned(grid, strategy, store, retry_failed=retry_failed)
+    if not strategy.is_drawn:
+        return plan
+    chosen = _with_all_samples(plan)
+    state = None if store is None else store.noted(_STRATEGY_NOTE)
+    drawn = next_round(grid, strategy, store, state=state, grader=grader)
+    if drawn is not None:
+        chosen[grid.positions[drawn.rows, drawn.columns]] = True
+    return replace(plan, chosen=chosen)
+
+
+def _nothing_bought(queries: Sequence[Query], prompts: Sequence[Prompt]) -> Demonstrations:
+    none: IntArray = np.zeros(0, dtype=np.int64)
+    return Demonstrations.from_cells(queries, prompts, rows=none, columns=none, rewards=none)
+
+
+def _with_all_samples(plan: Plan) -> BoolArray:
+    """Return (n_cells,) the chosen cells, and the other samples of their pairs."""
+    positions, chosen = plan.grid.positions, plan.chosen.copy()
+    chosen[positions[chosen[positions].any(axis=2)]] = True
+    return chosen
+
+
+def _further_samples(plan: Plan, store: RunStore) -> list[Cell]:
+    """Return the cells that a larger number of samples adds to pairs that were drawn, with the pairs' propensities."""
+    numbers = np.flatnonzero(_with_all_samples(plan) & ~plan.chosen)
+    if not len(numbers):
+        return []
+    propensities = {(each.cell.query_id, each.cell.prompt_id): each.cell.propensity for each in store.outcomes()}
+    cells = map(plan.grid.cell, numbers.tolist())
+    return [replace(cell, propensity=propensities[cell.query_id, cell.prompt_id]) for cell in cells]
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    """Return when it is set, or after so many seconds."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()
 
 
 def _cells_of(grid: Grid, drawn: Round) -> list[Cell]:

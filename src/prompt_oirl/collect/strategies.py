@@ -76,6 +76,11 @@ class Strategy(Protocol):
     """
 
     @property
+    def fraction(self) -> float:
+        """Expected share of the grid that is bought in all rounds together."""
+        ...
+
+    @property
     def is_drawn(self) -> bool:
         """Whether a round must be stored before it is bought; if not, it is the same whenever it is asked for."""
         ...
@@ -105,6 +110,11 @@ class Strategy(Protocol):
 @dataclass(frozen=True)
 class FullGrid:
     """Buy every cell, in one round."""
+
+    @property
+    def fraction(self) -> float:
+        """1."""
+        return 1.0
 
     @property
     def is_drawn(self) -> bool:

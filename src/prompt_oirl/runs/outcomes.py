@@ -68,7 +68,7 @@ class Failure:
     """Requests sent for it."""
 
     prompt_tokens: int | None = None
-    """Tokens of the last request by the server's count, where it says that it counted some, as after a content filter."""
+    """Tokens of the last request by the server's count; None where it does not say, as it mostly does not."""
 
     completion_tokens: int | None = None
 

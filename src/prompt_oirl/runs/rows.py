@@ -79,27 +79,21 @@ def outcome_row(outcome: Outcome) -> dict[str, Any]:
         "spent_completion_tokens": outcome.completion_tokens or 0,
     }
     if isinstance(outcome, Failure):
-        return (
-            _NOTHING
-            | spent
-            | {
-                "state": "failed",
-                "failure_kind": outcome.kind,
-                "message": outcome.message,
-                "status": outcome.status,
-            }
-        )
-    return (
-        _NOTHING
-        | spent
-        | {
+        said: dict[str, Any] = {
+            "state": "failed",
+            "failure_kind": outcome.kind,
+            "message": outcome.message,
+            "status": outcome.status,
+        }
+    else:
+        said = {
             "state": "answered",
             "text": outcome.text,
             "model": outcome.model,
             "finish_reason": outcome.finish_reason,
             "latency": outcome.latency,
         }
-    )
+    return _NOTHING | spent | said
 
 
 _NOTHING: dict[str, Any] = dict.fromkeys((*_COMPLETION_FIELDS, *_FAILURE_FIELDS)) | dict.fromkeys(SPENT_COLUMNS, 0)

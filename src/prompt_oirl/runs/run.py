@@ -104,7 +104,7 @@ class Run:
         store = RunStore.open(_with_password(url, environment_url))
         try:
             if configuration is not None:
-                store.check_same(configuration)
+                store.begin(configuration)
         except StoreError:
             store.close()
             raise

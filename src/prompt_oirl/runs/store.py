@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Literal, Self, TypeVar, get_args
 
-from sqlalchemy import URL, Connection, Select, Table, func, select, update
+from sqlalchemy import URL, Connection, Select, Table, delete, func, select, update
 
 from prompt_oirl.errors import ParameterError, StoreError
 from prompt_oirl.grading import Grade
@@ -84,7 +84,7 @@ class RunStore:
             found = read(database) if configuration is None else create_or_read(database, configuration)
             store = cls(database, found, clock=clock)
             if configuration is not None:
-                store.check_same(configuration)
+                store.begin(configuration)
         except BaseException:
             database.close()
             raise
@@ -114,6 +114,27 @@ class RunStore:
         if self._reserve is not None:
             self._reserve.close()
         self._database.close()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything was asked, or is being asked."""
+        begun = select(func.count()).where(schema.cells.c.state != "planned")
+        return bool(self._all(begun)[0][0])
+
+    def begin(self, configuration: RunConfiguration) -> None:
+        """Take a configuration, and drop what was registered, planned and noted with another one.
+
+        Raises:
+            StoreError: Something was asked with the other one; the message lists the differences.
+        """
+        if self.has_begun:
+            self.check_same(configuration)
+        elif configuration != self.configuration:
+            with self._database.writing() as connection:
+                for table in (schema.grades, schema.cells, schema.notes, schema.queries, schema.prompts):
+                    connection.execute(delete(table))
+                self._put(connection, schema.metadata, "configuration", configuration.to_json())
+            self.configuration = configuration
 
     def check_same(self, configuration: RunConfiguration) -> None:
         """Raise if a configuration is not this run's.

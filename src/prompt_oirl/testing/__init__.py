@@ -11,6 +11,7 @@ from prompt_oirl.testing.contracts import (
     check_text_features,
 )
 from prompt_oirl.testing.llm_answerers import Answerer, CallableAnswerer
+from prompt_oirl.testing.llm_client_contract import check_llm_client, check_llm_failures
 from prompt_oirl.testing.llm_counts import Counts
 from prompt_oirl.testing.llm_faults import FAULT_TEXT, Burst, Faults
 from prompt_oirl.testing.replay import ReplayAnswerer
@@ -32,6 +33,8 @@ __all__ = [
     "WorldAnswerer",
     "check_embedder",
     "check_grader",
+    "check_llm_client",
+    "check_llm_failures",
     "check_policy",
     "check_reward_model",
     "check_text_features",

@@ -27,7 +27,7 @@ from prompt_oirl.inspection import Inspection, inspect
 from prompt_oirl.prompts import write_prompts
 from prompt_oirl.recommender import Recommendation, Recommender
 from prompt_oirl.records import Question
-from prompt_oirl.runs.configuration import RunConfiguration, SamplingParameters
+from prompt_oirl.runs.configuration import RunConfiguration
 from prompt_oirl.runs.export import Export, demonstrations_of, write_export
 from prompt_oirl.runs.grading import Regrading, grade_run
 from prompt_oirl.runs.run import Run, is_run
@@ -117,19 +117,13 @@ def run_demo(
         LLMError: The simulated LLM could not be started or reached.
     """
     world = SyntheticWorld(n_queries=n_queries, seed=seed)
-    questions = tuple(Question(query, world.golds[query]) for query in world.queries)
-    order = Order(
-        configuration=RunConfiguration(_MODEL, f"{_ADDRESS},queries={n_queries},seed={seed}", SamplingParameters()),
-        questions=questions,
-        prompts=world.prompts,
-        strategy=RandomFraction(FRACTION, seed=seed, whole_queries=False),
-    )
+    order = _order(world)
     _check_folder(folder)
     with Run.create_or_open(folder / "run", order.configuration) as run, run.lock():
-        _write_questions(questions, folder / "queries.jsonl")
-        write_prompts(world.prompts, folder / "prompts.yaml")
+        _write_queries(order.questions, folder / "queries.jsonl")
+        write_prompts(order.prompts, folder / "prompts.yaml")
         on_step(
-            f"1/6 collect: {n_queries:,} simulated queries × {len(world.prompts)} prompts, {FRACTION:.0%} of the cells "
+            f"1/6 collect: {n_queries:,} simulated queries × {len(order.prompts)} prompts, {FRACTION:.0%} of the cells "
             "drawn at random, asked of a simulated LLM over HTTP"
         )
         with llm_process("--world", str(seed), "--queries", str(n_queries)) as address:
@@ -141,27 +135,27 @@ def run_demo(
         on_step("3/6 export: write the run as a file of logs")
         export = write_export(run.store, folder / "logs.jsonl")
         demonstrations = demonstrations_of(run.store)
-    training, test = demonstrations.split(test_size=0.3, seed=seed)
-    on_step(f"4/6 train: choose a reward model by cross-validation on {training.n_queries:,} queries")
-    recommender = Recommender(seed=seed).fit(training)
-    recommender.save(folder / "recommender", overwrite=True)
-    on_step(f"5/6 evaluate: on the other {test.n_queries:,} queries, and by the truth behind the simulation")
-    evaluation = recommender.evaluate(test)
-    on_step("6/6 recommend: a prompt for three of them, without asking the LLM")
     demo = Demo(
         folder=folder,
         collected=collected,
         regrading=regrading,
         export=export,
         inspection=inspect(demonstrations),
-        recommender=recommender,
-        evaluation=evaluation,
-        recommendations=tuple(recommender.recommend_many([query.text for query in test.queries[:3]])),
-        **_truth(world, recommender, test),
+        **_learn(world, demonstrations, folder, on_step),
     )
     with atomic_path(folder / "evaluation.json") as temporary:
         temporary.write_text(json.dumps(demo.to_dict(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return demo
+
+
+def _order(world: SyntheticWorld) -> Order:
+    """Return what is bought. The run does not hold the server's address, whose port changes, but the world's name."""
+    return Order(
+        configuration=RunConfiguration(_MODEL, f"{_ADDRESS},queries={world.n_queries},seed={world.seed}"),
+        questions=tuple(Question(query, world.golds[query]) for query in world.queries),
+        prompts=world.prompts,
+        strategy=RandomFraction(FRACTION, seed=world.seed, whole_queries=False),
+    )
 
 
 def _check_folder(folder: Path) -> None:
@@ -178,7 +172,7 @@ def _check_folder(folder: Path) -> None:
         )
 
 
-def _write_questions(questions: tuple[Question, ...], path: Path) -> None:
+def _write_queries(questions: tuple[Question, ...], path: Path) -> None:
     rows = ({"query": each.query.text, "gold": each.gold} for each in questions)
     with atomic_path(path) as temporary:
         temporary.write_text("".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows), encoding="utf-8")
@@ -187,10 +181,30 @@ def _write_questions(questions: tuple[Question, ...], path: Path) -> None:
 async def _collect(
     order: Order, run: Run, address: str, on_progress: Callable[[Progress], None], on_drain: Callable[[], None]
 ) -> Collected:
-    """Buy the answers as `prompt-oirl collect` does. The run does not hold the address: its port changes."""
+    """Buy the answers as `prompt-oirl collect` does."""
     concurrency = AdaptiveConcurrency(_CONCURRENCY)
     client = OpenAIClient(_MODEL, address, api_key_variable=_KEY_VARIABLE, concurrency=concurrency)
     return await order.collect(run.store, client, concurrency=concurrency, on_progress=on_progress, on_drain=on_drain)
+
+
+def _learn(
+    world: SyntheticWorld, demonstrations: Demonstrations, folder: Path, on_step: Callable[[str], None]
+) -> dict[str, Any]:
+    """Return the fields of `Demo` that need no LLM."""
+    training, test = demonstrations.split(test_size=0.3, seed=world.seed)
+    on_step(f"4/6 train: choose a reward model by cross-validation on {training.n_queries:,} queries")
+    recommender = Recommender(seed=world.seed).fit(training)
+    recommender.save(folder / "recommender", overwrite=True)
+    on_step(f"5/6 evaluate: on the other {test.n_queries:,} queries, and by the truth behind the simulation")
+    evaluation = recommender.evaluate(test)
+    on_step("6/6 recommend: a prompt for three of them, without asking the LLM")
+    recommendations = tuple(recommender.recommend_many([query.text for query in test.queries[:3]]))
+    return {
+        "recommender": recommender,
+        "evaluation": evaluation,
+        "recommendations": recommendations,
+        **_truth(world, recommender, test),
+    }
 
 
 def _truth(world: SyntheticWorld, recommender: Recommender, test: Demonstrations) -> dict[str, float]:

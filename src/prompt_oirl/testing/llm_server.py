@@ -13,7 +13,8 @@ import signal
 import stat
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from prompt_oirl.errors import ParameterError, PromptOIRLError
@@ -34,12 +35,11 @@ _STANDARD_INPUT = 0
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until told to stop; return the exit code."""
     options = _parser().parse_args(arguments)
-    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # before there are threads, which inherit it
     try:
         llm = SimulatedLLM([_answerer(options)], faults=_faults(options.faults), model=options.model, port=options.port)
-        with llm:
+        with _told_to_stop() as told, llm:
             _write(llm.base_url)
-            _wait()
+            os.read(told, 1)
     except PromptOIRLError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
@@ -84,16 +84,25 @@ def _faults(text: str) -> Faults:
         raise ParameterError(f"--faults {text!r}: a JSON object with fields of Faults is needed ({error})") from error
 
 
-def _wait() -> None:
+@contextmanager
+def _told_to_stop() -> Iterator[int]:
+    """Yield a descriptor that something can be read from as soon as the server is to stop."""
+    reading, writing = os.pipe()
+    # Handlers, for a signal that is blocked and waited for would end the process by way of a thread of some library.
+    before = {each: signal.signal(each, lambda *_: os.write(writing, b".")) for each in _SIGNALS}
     if stat.S_ISFIFO(os.fstat(_STANDARD_INPUT).st_mode):
-        threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
-    signal.sigwait(_SIGNALS)
+        threading.Thread(target=_tell_at_end_of_input, args=(writing,), daemon=True).start()
+    try:
+        yield reading
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
-def _stop_at_end_of_input() -> None:
+def _tell_at_end_of_input(writing: int) -> None:
     while os.read(_STANDARD_INPUT, 4096):
         pass
-    os.kill(os.getpid(), signal.SIGTERM)
+    os.write(writing, b".")
 
 
 def _write(line: str) -> None:

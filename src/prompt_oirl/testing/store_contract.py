@@ -116,6 +116,7 @@ def check_every_field_comes_back(url: str) -> None:
         _FAILURE,
         Failure("connection", odd, None),
         Failure("no_content", "", 200),
+        Failure("no_content", "filtered", None, prompt_tokens=2**40, completion_tokens=0),
     ]
     given = [
         StoredOutcome(replace(cell, propensity=(i + 1) / 10), outcome)
@@ -133,7 +134,7 @@ def check_every_field_comes_back(url: str) -> None:
         answered = [each for each in given if isinstance(each.outcome, Completion)]
         _require(list(store.outcomes(answered_only=True)) == answered, "failures can be left out")
         _require(
-            store.failures() == {"connection": 1, "no_content": 1, "rate_limit": 1}, "failures are counted by kind"
+            store.failures() == {"connection": 1, "no_content": 2, "rate_limit": 1}, "failures are counted by kind"
         )
         states = {each.cell.key: "answered" if isinstance(each.outcome, Completion) else "failed" for each in given}
         _require(store.states() == states, "states are those of the outcomes")
@@ -141,9 +142,14 @@ def check_every_field_comes_back(url: str) -> None:
 
 
 def check_another_configuration_is_refused(url: str) -> None:
-    """A store is opened with its own configuration or with none."""
+    """A store is opened with its own configuration or with none; before it has asked anything, with any."""
     _require_raises(StoreError, lambda: RunStore.open(url), "--out")
+    with RunStore.open(url, configuration=replace(_CONFIGURATION, model="mistyped")) as store:
+        store.register(_QUERIES[:1], _PROMPTS[:1])
+        store.note("strategy", "{}")
     with _opened(url) as store:
+        _require(store.noted("strategy") is None, "what was noted with another configuration is gone")
+        store.claim(_grid()[:1], worker="one", seconds=60)
         _require(repr(store) == f"RunStore({store.name!r})", "its repr is its name")
     hotter = replace(_CONFIGURATION, parameters=SamplingParameters(temperature=1.0, max_tokens=256, stop=("\n\n",)))
     _require_raises(
@@ -240,10 +246,9 @@ def check_first_answer_stays(url: str) -> None:
     with _opened(url) as store:
         _require(store.spending() == Spending(), "nothing is spent at first")
         _save(store, failing, _FAILURE)
-        _save(store, failing, Failure("timeout", "60 s", attempts=2))
-        _require(
-            [each.outcome for each in store.outcomes()] == [Failure("timeout", "60 s", attempts=8)], "failures add"
-        )
+        filtered = Failure("no_content", "filtered", attempts=2, prompt_tokens=8, completion_tokens=1)
+        _save(store, failing, filtered)
+        _require([each.outcome for each in store.outcomes()] == [replace(filtered, attempts=8)], "failures add")
         _save(store, failing, _ANSWER)
         _save(store, cell, _ANSWER)
         _save(store, cell, _FAILURE)
@@ -254,10 +259,10 @@ def check_first_answer_stays(url: str) -> None:
         _require(store.failures() == {}, "a failure that was answered is none")
         critique = _critique(cell)
         _save(store, critique, Completion("right", "judge"))
-        answers = Spending(18, 2, 0, 70, 15, 0)
+        answers = Spending(18, 2, 0, 78, 16, 0)
         _require(store.spending("answer") == answers, f"all is counted, got {store.spending('answer')}")
         _require(store.spending("critique") == Spending(1, 1, uncounted=1), "critiques are counted apart")
-        _require(store.spending() == Spending(19, 3, 0, 70, 15, 1), "and together")
+        _require(store.spending() == Spending(19, 3, 0, 78, 16, 1), "and together")
 
 
 def check_a_plan_is_kept(url: str) -> None:

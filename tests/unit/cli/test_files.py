@@ -11,8 +11,8 @@ from prompt_oirl.cli.files import check_free, read_logs
 from prompt_oirl.errors import ArtifactError, FileFormatError, ParameterError
 
 ROWS = [
-    {"query": "Is 7 prime?", "prompt_id": "short", "answer": "7", "gold": "7", "model": "m"},
-    {"query": "What is 2 + 2?", "prompt_id": "short", "answer": "5", "gold": "4", "model": "m"},
+    {"query": "Is 7 prime?", "prompt_id": "short", "answer": "7", "gold": "7", "temper": "m"},
+    {"query": "What is 2 + 2?", "prompt_id": "short", "answer": "5", "gold": "4", "temper": "m"},
 ]
 
 
@@ -32,7 +32,7 @@ def test_grader_and_prompts_are_used(logs: Path, tmp_path: Path) -> None:
 
 
 def test_unknown_columns_are_refused_unless_told(logs: Path) -> None:
-    with pytest.raises(FileFormatError, match="'model' is not known"):
+    with pytest.raises(FileFormatError, match="'temper' is not known"):
         read_logs(logs, grader="numeric")
 
 

@@ -1,15 +1,27 @@
-"""A server on loopback that answers with the very bytes a test gives it."""
+"""What tests of collecting share: a server that answers with given bytes, a client with a script, a small run."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import pytest
+
+from prompt_oirl.collect.budget import Budget, Ledger
+from prompt_oirl.collect.call import Call
+from prompt_oirl.collect.grid import Grid
+from prompt_oirl.collect.protocol import LLMClient
+from prompt_oirl.collect.session import ledger_of
+from prompt_oirl.collect.tokens import CharacterCounter
+from prompt_oirl.records import Message, Prompt, Query, Question
+from prompt_oirl.runs.configuration import RunConfiguration, SamplingParameters
+from prompt_oirl.runs.outcomes import Completion, Outcome
+from prompt_oirl.runs.store import RunStore
 
 
 @dataclass(frozen=True)
@@ -100,3 +112,90 @@ async def raw_server() -> AsyncIterator[RawServer]:
     server.close()
     await listening.wait_closed()
     await asyncio.sleep(0)
+
+
+@dataclass(eq=False)
+class ScriptedClient(LLMClient):
+    """Answers with what it was asked, unless `script` says otherwise of a text and how often it was asked before."""
+
+    script: Callable[[str, int], Outcome | BaseException | None] = lambda text, earlier: None
+    latency: Callable[[], float] = lambda: 0.0
+    asked: list[str] = field(default_factory=list)
+    in_flight: int = 0
+    most_in_flight: int = 0
+    n_checks: int = 0
+    is_closed: bool = False
+
+    async def check(self) -> None:
+        self.n_checks += 1
+
+    async def complete(self, messages: Sequence[Message], parameters: SamplingParameters) -> Outcome:
+        assert not self.is_closed
+        text = f"{messages[-1].content} #{parameters.seed}" if parameters.seed is not None else messages[-1].content
+        earlier = self.asked.count(text)
+        self.asked.append(text)
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            await asyncio.sleep(self.latency())
+        finally:
+            self.in_flight -= 1
+        scripted = self.script(text, earlier)
+        if isinstance(scripted, BaseException):
+            raise scripted
+        return scripted or Completion(f"answer to {text}", "fake-1", "stop", prompt_tokens=10, completion_tokens=5)
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+
+@pytest.fixture
+def scripted_client() -> type[ScriptedClient]:
+    """The class, for this folder's tests cannot import each other."""
+    return ScriptedClient
+
+
+@dataclass(frozen=True)
+class SmallRun:
+    """A store of its own, and a grid of queries and prompts."""
+
+    store: RunStore
+    questions: tuple[Question, ...]
+    prompts: tuple[Prompt, ...]
+    configuration: RunConfiguration
+
+    def grid(self, n_samples: int = 1) -> Grid:
+        return Grid(self.questions, self.prompts, n_samples, self.configuration)
+
+    def calls(self, n_samples: int = 1) -> list[Call]:
+        grid = self.grid(n_samples)
+        return [Call(grid.cell(number), grid.messages(number)) for number in range(len(grid))]
+
+    def ledger(self, **caps: float) -> Ledger:
+        return ledger_of(
+            self.store,
+            budget=Budget(**caps),  # type: ignore[arg-type]
+            price=None,
+            counter=CharacterCounter(),
+            max_answer_tokens=self.configuration.parameters.max_tokens,
+        )
+
+
+@pytest.fixture
+def small_run(tmp_path: Path) -> Iterator[Callable[..., SmallRun]]:
+    """Makes runs of so many queries and prompts, with nothing bought."""
+    stores: list[RunStore] = []
+
+    def make(n_queries: int = 6, n_prompts: int = 2, *, is_registered: bool = True, **parameters: Any) -> SmallRun:
+        configuration = RunConfiguration("fake", "http://127.0.0.1:1/v1", SamplingParameters(**parameters))
+        store = RunStore.open(f"sqlite:///{tmp_path / f'run-{len(stores)}.sqlite'}", configuration=configuration)
+        stores.append(store)
+        questions = tuple(Question(Query(f"What is {n} plus {n}?"), str(2 * n)) for n in range(n_queries))
+        prompts = tuple(Prompt.from_text(f"Wording {n}.", id=f"p{n}") for n in range(n_prompts))
+        if is_registered:
+            store.register(questions, prompts)
+        return SmallRun(store, questions, prompts, configuration)
+
+    yield make
+    for store in stores:
+        store.close()

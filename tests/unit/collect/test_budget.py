@@ -246,3 +246,14 @@ def test_caps_are_never_exceeded_where_answers_have_a_limit(
         assert made.spending.requests <= caps.get("max_calls", 10**9)
         assert made.tokens <= caps.get("max_tokens", 10**9)
         assert (made.usd or 0) <= caps.get("max_usd", 1e9)
+
+
+def test_a_failure_may_cost_tokens() -> None:
+    made = ledger(max_tokens=100)
+    made.settle(reserved(made, 5), Failure("no_content", "filtered", attempts=2, prompt_tokens=20, completion_tokens=7))
+    assert made.spending == Spending(requests=2, failed=1, prompt_tokens=20, completion_tokens=7)
+    assert (made.tokens, made.n_settled) == (27, 1)
+    made.settle(reserved(made, 5), answer(5, 5))
+    assert made.n_settled == 2
+    made.observe(Spending(requests=100, answered=100))
+    assert made.n_settled == 2, "what others have bought is not this ledger's"

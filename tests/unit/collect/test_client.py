@@ -386,3 +386,50 @@ def test_a_proxy_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ParameterError, match="proxy") as caught:
         OpenAIClient("m", "http://127.0.0.1:1/v1")
     assert "secretword" not in str(caught.value)
+
+
+async def test_a_403_after_a_reply_that_was_good_is_of_one_call(raw_server) -> None:
+    flagged = raw_server.reply({"error": {"message": "this input is flagged"}}, 403)
+    raw_server.replies_with(raw_server.completion(), flagged, raw_server.completion())
+    client = OpenAIClient("m", raw_server.base_url)
+    outcomes = [await client.complete(MESSAGES, SamplingParameters()) for _ in range(3)]
+    await client.close()
+    assert outcomes[1] == Failure("bad_request", "HTTP 403: this input is flagged", status=403)
+    assert isinstance(outcomes[0], Completion)
+    assert isinstance(outcomes[2], Completion)
+
+
+async def test_a_401_is_of_all_calls_at_any_time(raw_server) -> None:
+    raw_server.replies_with(raw_server.completion(), raw_server.reply({"error": {"message": "revoked"}}, 401))
+    client = OpenAIClient("m", raw_server.base_url)
+    await client.complete(MESSAGES, SamplingParameters())
+    with pytest.raises(LLMError, match="revoked"):
+        await client.complete(MESSAGES, SamplingParameters())
+    await client.close()
+
+
+async def test_a_warning_of_the_check_is_told(raw_server) -> None:
+    raw_server.replies_with(raw_server.reply({"data": [{"id": "other"}]}))
+    told: list[str] = []
+    client = OpenAIClient("m", raw_server.base_url, on_warning=told.append)
+    await client.check()
+    await client.close()
+    assert told == [client.warning]
+    assert "does not list the model 'm'; it lists other" in told[0]
+
+
+async def test_a_client_that_is_closed_says_so(raw_server) -> None:
+    client = OpenAIClient("m", raw_server.base_url)
+    await client.close()
+    for work in (client.check(), client.complete(MESSAGES, SamplingParameters())):
+        with pytest.raises(LLMError, match="is closed; make another"):
+            await work
+
+
+async def test_a_reply_without_text_may_have_cost_tokens(raw_server) -> None:
+    usage = {"prompt_tokens": 12, "completion_tokens": 30}
+    choice = {"message": {"content": None}, "finish_reason": "content_filter"}
+    raw_server.replies_with(raw_server.completion(choices=[choice], usage=usage))
+    outcome = await ask(raw_server)
+    assert isinstance(outcome, Failure)
+    assert (outcome.prompt_tokens, outcome.completion_tokens) == (12, 30)

@@ -40,6 +40,12 @@ def test_a_failure_of_an_unknown_kind_is_refused() -> None:
         Failure("tired", "said so")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("wrong", [{"prompt_tokens": -1}, {"completion_tokens": -1}])
+def test_a_failures_tokens_are_not_negative(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ParameterError, match="at least 0"):
+        Failure("no_content", "filtered", **wrong)
+
+
 def test_a_failure_has_an_attempt() -> None:
     with pytest.raises(ParameterError, match="got 0"):
         Failure("timeout", "60 s", attempts=0)

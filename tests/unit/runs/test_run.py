@@ -12,7 +12,7 @@ import pytest
 
 from prompt_oirl.errors import DataNotFoundError, MissingDependencyError, ParameterError, StoreError
 from prompt_oirl.records import Prompt, Query, Question
-from prompt_oirl.runs.cells import Cell
+from prompt_oirl.runs.cells import Cell, CellKeys
 from prompt_oirl.runs.configuration import RunConfiguration
 from prompt_oirl.runs.outcomes import Completion
 from prompt_oirl.runs.run import Run, is_run
@@ -93,7 +93,9 @@ def test_a_run_that_was_killed_before_it_had_begun_is_made_again(tmp_path: Path)
 
 
 def test_another_configuration_is_refused(tmp_path: Path) -> None:
-    Run.create_or_open(tmp_path, CONFIGURATION).close()
+    with Run.create_or_open(tmp_path, CONFIGURATION) as run:
+        run.store.register([QUESTION], [PROMPT])
+        run.store.save([StoredOutcome(CELL, Completion("4", "a-model"))])
     with pytest.raises(StoreError, match=r"model: 'b-model' here, 'a-model' there.*another --out"):
         Run.create_or_open(tmp_path, replace(CONFIGURATION, model="b-model"))
 
@@ -263,3 +265,22 @@ def test_a_password_is_taken_out_of_any_text() -> None:
     url = parse_store_url("postgresql://me:hidden@host/runs")
     assert redacted("cannot use hidden as a password", url) == "cannot use *** as a password"
     assert redacted("hidden", parse_store_url(URL)) == "hidden"
+
+
+def test_a_run_that_has_asked_nothing_takes_another_configuration(tmp_path: Path) -> None:
+    wrong = RunConfiguration("mistyped", "http://127.0.0.1:1/v1")
+    right = RunConfiguration("typed", "http://127.0.0.1:1/v1")
+    question, prompt = Question(Query("Is 7 prime?"), "yes"), Prompt.from_text("Think.", id="think")
+    cell = Cell(CellKeys(wrong).of(prompt.messages(question.query)), question.query.id, prompt.id)
+    with Run.create_or_open(tmp_path / "run", wrong) as run:
+        run.store.register([question], [prompt])
+        run.store.plan([cell], note=("strategy", "{}"))
+    with Run.create_or_open(tmp_path / "run", right) as run:
+        assert run.store.configuration == right
+        assert (run.store.queries(), run.store.states(), run.store.noted("strategy")) == ((), {}, None)
+    with Run.open(tmp_path / "run") as run:
+        assert run.store.configuration == right
+        run.store.register([question], [prompt])
+        run.store.claim([cell], worker="w", seconds=60)
+    with pytest.raises(StoreError, match="model: 'mistyped' here, 'typed' there"):
+        Run.create_or_open(tmp_path / "run", wrong)

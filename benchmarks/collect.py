@@ -1,0 +1,148 @@
+"""How much a durable store costs a collection: `python benchmarks/collect.py [--queries N] [--pairs N]`.
+
+Asks a simulated LLM, in a process of its own on loopback, for a whole grid with 64 calls in flight: once by a bare loop
+that keeps the answers in memory, once as `prompt-oirl collect` does it, with plan, claims, ledger and durable writes in
+a new SQLite store. Both use the same client. The two take turns, each first every other time; the ratio is that of
+calls a second, pair by pair. Prints one line of JSON for a server that answers at once and one for 50 ms of latency.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+from prompt_oirl.collect.client import OpenAIClient
+from prompt_oirl.collect.concurrency import AdaptiveConcurrency
+from prompt_oirl.collect.order import Order
+from prompt_oirl.records import Message, Question
+from prompt_oirl.runs.configuration import RunConfiguration, SamplingParameters
+from prompt_oirl.runs.outcomes import Completion
+from prompt_oirl.runs.run import Run
+from prompt_oirl.testing import SyntheticWorld
+
+CONCURRENCY = 64
+LATENCIES = (0.0, 0.05)
+MODEL = "simulated-llm"
+
+
+async def ask_bare(base_url: str, conversations: Sequence[Sequence[Message]]) -> int:
+    """Ask everything with as many tasks as calls may be in flight; return how many were answered."""
+    client = OpenAIClient(MODEL, base_url)
+    left, outcomes = iter(conversations), []
+
+    async def ask() -> None:
+        for messages in left:
+            outcomes.append(await client.complete(messages, SamplingParameters()))
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(CONCURRENCY):
+            tasks.create_task(ask())
+    await client.close()
+    return sum(isinstance(outcome, Completion) for outcome in outcomes)
+
+
+async def collect(base_url: str, world: SyntheticWorld, folder: Path) -> int:
+    """Collect everything into a new run; return how many were answered."""
+    configuration = RunConfiguration(MODEL, base_url)
+    questions = tuple(Question(query, world.golds[query]) for query in world.queries)
+    order = Order(configuration=configuration, questions=questions, prompts=world.prompts)
+    slots = AdaptiveConcurrency(CONCURRENCY)
+    client = OpenAIClient(MODEL, base_url, concurrency=slots)
+    with Run.create_or_open(folder, configuration) as run, run.lock():
+        collected = await order.collect(run.store, client, concurrency=slots)
+    return collected.spending.answered
+
+
+def timed(work: Callable[[], int], *, expected: int) -> tuple[float, float]:
+    """Return calls a second, and the CPU seconds of this process for a thousand calls."""
+    start, cpu = time.perf_counter(), time.process_time()
+    n_answered = work()
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+    if n_answered != expected:
+        sys.exit(f"{n_answered} of {expected} calls were answered")
+    return expected / seconds, 1000 * cpu / expected
+
+
+@contextmanager
+def server(seed: int, n_queries: int, latency: float) -> Iterator[str]:
+    """Yield the address of a simulated LLM in a process of its own."""
+    faults = json.dumps({"latency": latency})
+    command = [
+        sys.executable,
+        "-m",
+        "prompt_oirl.testing.llm_server",
+        "--world",
+        str(seed),
+        "--queries",
+        str(n_queries),
+    ]
+    with subprocess.Popen(
+        [*command, "--faults", faults], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        process.communicate()
+
+
+def measure(world: SyntheticWorld, *, latency: float, n_pairs: int) -> dict[str, object]:
+    """Time both ways in turn."""
+    conversations = [prompt.messages(query) for query in world.queries for prompt in world.prompts]
+    bare: list[tuple[float, float]] = []
+    collected: list[tuple[float, float]] = []
+    with server(world.seed, world.n_queries, latency) as base_url, tempfile.TemporaryDirectory() as folder:
+        asyncio.run(ask_bare(base_url, list(islice(conversations, 200))))  # the first calls import and compile
+        for number in range(n_pairs):
+            run = Path(folder) / str(number)
+            ways = [
+                lambda: bare.append(
+                    timed(lambda: asyncio.run(ask_bare(base_url, conversations)), expected=len(conversations))
+                ),
+                lambda run=run: collected.append(
+                    timed(lambda: asyncio.run(collect(base_url, world, run)), expected=len(conversations))
+                ),
+            ]
+            for way in ways if number % 2 == 0 else reversed(ways):
+                way()
+    ratios = [ours / theirs for (ours, _), (theirs, _) in zip(collected, bare, strict=True)]
+    return {
+        "latency": latency,
+        "calls": len(conversations),
+        "concurrency": CONCURRENCY,
+        "pairs": n_pairs,
+        "collect_calls_per_second": round(statistics.median(each for each, _ in collected)),
+        "bare_calls_per_second": round(statistics.median(each for each, _ in bare)),
+        "collect_cpu_ms_per_call": round(statistics.median(each for _, each in collected), 2),
+        "bare_cpu_ms_per_call": round(statistics.median(each for _, each in bare), 2),
+        "ratio": round(statistics.median(ratios), 3),
+        "lowest_ratio": round(min(ratios), 3),
+        "highest_ratio": round(max(ratios), 3),
+        "at_least_ratio": 0.85,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--queries", type=int, default=500, help="distinct queries, each with 6 prompts")
+    parser.add_argument("--pairs", type=int, default=7)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="one line of JSON a latency (always so)")
+    arguments = parser.parse_args()
+    os.environ.pop("OPENAI_API_KEY", None)
+    world = SyntheticWorld(n_queries=arguments.queries, seed=arguments.seed)
+    for latency in LATENCIES:
+        print(json.dumps(measure(world, latency=latency, n_pairs=arguments.pairs)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
