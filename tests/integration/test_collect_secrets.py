@@ -88,6 +88,7 @@ def test_the_search_finds_a_key(tmp_path: Path) -> None:
     check_absent("[redacted]", folder=tmp_path)
 
 
+@pytest.mark.slow
 def test_runs_that_succeed(grid, llm, spawn, tmp_path: Path) -> None:
     secret = {"OPENAI_API_KEY": KEY}
     run = tmp_path / "run"
