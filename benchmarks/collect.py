@@ -22,8 +22,8 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-from prompt_oirl.collect.client import OpenAIClient
-from prompt_oirl.collect.concurrency import AdaptiveConcurrency
+from prompt_oirl.collect.client.concurrency import AdaptiveConcurrency
+from prompt_oirl.collect.client.openai_client import OpenAIClient
 from prompt_oirl.collect.order import Order
 from prompt_oirl.records import Message, Question
 from prompt_oirl.runs.configuration import RunConfiguration, SamplingParameters

@@ -21,10 +21,10 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-from prompt_oirl.collect.grid import Grid
-from prompt_oirl.collect.plan import Plan, requests_answered
-from prompt_oirl.collect.prices import Price
-from prompt_oirl.collect.tokens import counter_for
+from prompt_oirl.collect.plan.grid import Grid
+from prompt_oirl.collect.plan.plan import Plan, requests_answered
+from prompt_oirl.collect.plan.prices import Price
+from prompt_oirl.collect.plan.tokens import counter_for
 from prompt_oirl.records import Prompt, Query, Question
 from prompt_oirl.runs.configuration import RunConfiguration, SamplingParameters
 from prompt_oirl.runs.outcomes import Completion

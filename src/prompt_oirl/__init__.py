@@ -20,10 +20,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from prompt_oirl.collect.client import OpenAIClient
-    from prompt_oirl.collect.concurrency import AdaptiveConcurrency
+    from prompt_oirl.collect.client.concurrency import AdaptiveConcurrency
+    from prompt_oirl.collect.client.openai_client import OpenAIClient
+    from prompt_oirl.collect.client.protocol import LLMClient
     from prompt_oirl.collect.order import Order
-    from prompt_oirl.collect.protocol import LLMClient
     from prompt_oirl.demonstrations import Demonstrations
     from prompt_oirl.errors import PromptOIRLError
     from prompt_oirl.evaluation import Estimate, Evaluation, cross_validate, evaluate
@@ -117,10 +117,10 @@ __all__ = [
 ]
 
 _MODULES = {
-    "collect.client": ("OpenAIClient",),
-    "collect.concurrency": ("AdaptiveConcurrency",),
+    "collect.client.openai_client": ("OpenAIClient",),
+    "collect.client.concurrency": ("AdaptiveConcurrency",),
     "collect.order": ("Order",),
-    "collect.protocol": ("LLMClient",),
+    "collect.client.protocol": ("LLMClient",),
     "demonstrations": ("Demonstrations",),
     "errors": ("PromptOIRLError",),
     "evaluation": ("Estimate", "Evaluation", "cross_validate", "evaluate"),

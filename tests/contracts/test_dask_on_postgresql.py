@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from prompt_oirl.collect.budget import Budget
-from prompt_oirl.collect.client_settings import ClientSettings
+from prompt_oirl.collect.client.settings import ClientSettings
+from prompt_oirl.collect.cluster.engine import collect_on_dask
 from prompt_oirl.collect.collected import Collected
-from prompt_oirl.collect.dask_engine import collect_on_dask
 from prompt_oirl.collect.order import Order
+from prompt_oirl.collect.plan.budget import Budget
 from prompt_oirl.errors import StoreError
 from prompt_oirl.records import Question
 from prompt_oirl.runs.configuration import RunConfiguration

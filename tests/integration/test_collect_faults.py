@@ -10,9 +10,9 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
-from prompt_oirl.collect.client import OpenAIClient
+from prompt_oirl.collect.client.concurrency import AdaptiveConcurrency
+from prompt_oirl.collect.client.openai_client import OpenAIClient
 from prompt_oirl.collect.collected import Collected
-from prompt_oirl.collect.concurrency import AdaptiveConcurrency
 from prompt_oirl.collect.order import Order
 from prompt_oirl.collect.progress import Progress, no_progress
 from prompt_oirl.errors import LLMError

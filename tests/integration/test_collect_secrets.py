@@ -15,7 +15,7 @@ from urllib.parse import quote, quote_plus
 import httpx2
 import pytest
 
-from prompt_oirl.collect.client import OpenAIClient
+from prompt_oirl.collect.client.openai_client import OpenAIClient
 from prompt_oirl.errors import LLMError
 from prompt_oirl.records import Message
 from prompt_oirl.runs.configuration import SamplingParameters
@@ -162,8 +162,8 @@ def test_failures_and_their_messages(grid, spawn, read_run, tmp_path: Path) -> N
     [
         ("runs.store", "RunStore", "save"),
         ("runs.store", "RunStore", "claim"),
-        ("collect.client", "OpenAIClient", "_read"),
-        ("collect.client", "OpenAIClient", "complete"),
+        ("collect.client.openai_client", "OpenAIClient", "_read"),
+        ("collect.client.openai_client", "OpenAIClient", "complete"),
     ],
 )
 def test_a_crash_by_a_bug(module: str, name: str, method: str, grid, llm, spawn, tmp_path: Path) -> None:

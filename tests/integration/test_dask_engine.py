@@ -105,7 +105,7 @@ def test_a_head_that_is_killed_leaves_a_shard_that_is_merged(
     code = """
 import os
 from prompt_oirl.cli import main
-from prompt_oirl.collect.shards import Shards
+from prompt_oirl.collect.cluster.shards import Shards
 keep = Shards.keep
 def keep_and_die(*arguments):
     keep(*arguments)
@@ -204,7 +204,7 @@ def test_a_scheduler_without_workers_is_named(make_grid, cli, tmp_path: Path) ->
 def test_a_scheduler_that_is_not_there_is_named(
     make_grid, cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("prompt_oirl.collect.dask_cluster._SECONDS_TO_CONNECT", 1)
+    monkeypatch.setattr("prompt_oirl.collect.cluster.dask_cluster._SECONDS_TO_CONNECT", 1)
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{unused.getsockname()[1]}"

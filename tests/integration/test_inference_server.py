@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from prompt_oirl.collect.client import OpenAIClient
-from prompt_oirl.collect.local_client import LocalClient
-from prompt_oirl.collect.protocol import LLMClient
+from prompt_oirl.collect.client.openai_client import OpenAIClient
+from prompt_oirl.collect.client.protocol import LLMClient
+from prompt_oirl.collect.local.client import LocalClient
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.prompts import write_prompts
 from prompt_oirl.records import Prompt, Query

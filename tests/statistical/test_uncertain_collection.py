@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from prompt_oirl.arrays import BoolArray, FloatArray, IntArray
-from prompt_oirl.collect import uncertain
-from prompt_oirl.collect.random_cells import RandomFraction
-from prompt_oirl.collect.strategies import Strategy
-from prompt_oirl.collect.uncertain import Uncertain
+from prompt_oirl.collect.strategies import uncertain
+from prompt_oirl.collect.strategies.protocol import Strategy
+from prompt_oirl.collect.strategies.random_cells import RandomFraction
+from prompt_oirl.collect.strategies.uncertain import Uncertain
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.records import Prompt, Query
 from prompt_oirl.reward.baselines import PromptMeans

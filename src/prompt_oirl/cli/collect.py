@@ -65,9 +65,9 @@ def collect(
     Example: prompt-oirl collect --queries questions.jsonl --prompts prompts.yaml --model gpt-4o-mini --plan --out run/
     """
     from prompt_oirl.cli import collecting
-    from prompt_oirl.collect.budget import Budget
-    from prompt_oirl.collect.client_settings import ClientSettings
+    from prompt_oirl.collect.client.settings import ClientSettings
     from prompt_oirl.collect.order import Order
+    from prompt_oirl.collect.plan.budget import Budget
     from prompt_oirl.runs.configuration import SamplingParameters
 
     parameters = SamplingParameters(temperature, top_p, max_answer_tokens, sampling_seed, tuple(stop or ()), extra)

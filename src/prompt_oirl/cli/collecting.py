@@ -19,26 +19,26 @@ from prompt_oirl.cli.render_runs import (
     print_plan,
     print_regrading,
 )
-from prompt_oirl.collect.budget import Budget
-from prompt_oirl.collect.client_settings import ClientSettings
+from prompt_oirl.collect.client.concurrency import AdaptiveConcurrency
+from prompt_oirl.collect.client.protocol import LLMClient
+from prompt_oirl.collect.client.settings import ClientSettings
+from prompt_oirl.collect.cluster.shards import Shards
 from prompt_oirl.collect.collected import Collected
-from prompt_oirl.collect.concurrency import AdaptiveConcurrency
-from prompt_oirl.collect.critique import Critic
-from prompt_oirl.collect.critique_evaluation import evaluate_critique
+from prompt_oirl.collect.critique.critic import Critic
+from prompt_oirl.collect.critique.evaluation import evaluate_critique
+from prompt_oirl.collect.critique.judging import judge_answers
 from prompt_oirl.collect.engine import Ending
-from prompt_oirl.collect.judging import judge_answers
-from prompt_oirl.collect.local_checkpoint import local_base_url
-from prompt_oirl.collect.local_client import LocalClient
-from prompt_oirl.collect.local_decoding import check_local_parameters
+from prompt_oirl.collect.local.checkpoint import local_base_url
+from prompt_oirl.collect.local.client import LocalClient
+from prompt_oirl.collect.local.decoding import check_local_parameters
 from prompt_oirl.collect.order import Order
-from prompt_oirl.collect.prices import Price, PriceFile
-from prompt_oirl.collect.protocol import LLMClient
-from prompt_oirl.collect.random_cells import RandomFraction
+from prompt_oirl.collect.plan.budget import Budget
+from prompt_oirl.collect.plan.prices import Price, PriceFile
+from prompt_oirl.collect.plan.tokens import TokenCounter, counter_for
 from prompt_oirl.collect.session import ledger_of
-from prompt_oirl.collect.shards import Shards
-from prompt_oirl.collect.strategies import FullGrid, Strategy
-from prompt_oirl.collect.tokens import TokenCounter, counter_for
-from prompt_oirl.collect.uncertain import Uncertain
+from prompt_oirl.collect.strategies.protocol import FullGrid, Strategy
+from prompt_oirl.collect.strategies.random_cells import RandomFraction
+from prompt_oirl.collect.strategies.uncertain import Uncertain
 from prompt_oirl.errors import ParameterError
 from prompt_oirl.grading import Grader, get_grader
 from prompt_oirl.prompts import read_prompts
@@ -249,7 +249,7 @@ def _here(make_client: ClientMaker, concurrency: int) -> Collector:
 
 
 def _on_dask(scheduler: str, settings: ClientSettings, concurrency: int) -> Collector:
-    from prompt_oirl.collect.dask_engine import collect_on_dask
+    from prompt_oirl.collect.cluster.engine import collect_on_dask
 
     async def collect(order: Order, run: Run) -> Collected:
         with collecting_progress() as show:

@@ -44,8 +44,8 @@ def critique(
     Example: prompt-oirl critique run/
     """
     from prompt_oirl.cli import collecting
-    from prompt_oirl.collect.budget import Budget
-    from prompt_oirl.collect.client_settings import ClientSettings
+    from prompt_oirl.collect.client.settings import ClientSettings
+    from prompt_oirl.collect.plan.budget import Budget
 
     settings = ClientSettings(
         api_key_variable=api_key_env,

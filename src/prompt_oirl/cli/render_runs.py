@@ -12,11 +12,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as ProgressBar
 
 from prompt_oirl.cli.render import console, error_console, interval, percent, points, rate, shortened, table
-from prompt_oirl.collect.budget import Budget
 from prompt_oirl.collect.collected import Collected
-from prompt_oirl.collect.critique_evaluation import CritiqueEvaluation
-from prompt_oirl.collect.estimate import Estimate
-from prompt_oirl.collect.plan import Plan
+from prompt_oirl.collect.critique.evaluation import CritiqueEvaluation
+from prompt_oirl.collect.plan.budget import Budget
+from prompt_oirl.collect.plan.estimate import Estimate
+from prompt_oirl.collect.plan.plan import Plan
 from prompt_oirl.collect.progress import Progress
 from prompt_oirl.grading import Grade
 from prompt_oirl.runs.export import Export
@@ -43,9 +43,7 @@ def print_plan(plan: Plan, estimate: Estimate, budget: Budget, *, fraction: floa
         + ("" if counts.chosen == counts.cells else f", of which {counts.chosen:,} are wanted so far")
     )
     if fraction < 1:
-        out.print(
-            f"The strategy buys about {fraction * counts.cells:,.0f} in all; below is what it has drawn"
-        )
+        out.print(f"The strategy buys about {fraction * counts.cells:,.0f} in all; below is what it has drawn")
     out.print(f"There already: {counts.answered:,} answered, {counts.failed:,} failed")
     out.print(f"Calls to come: {counts.to_come:,}", style="bold")
     out.print(f"Tokens of the requests  {estimate.prompt_tokens:,}  ({estimate.prompt_basis})", markup=False)

@@ -8,7 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from prompt_oirl.collect.protocol import LLMClient
+from prompt_oirl.collect.client.protocol import LLMClient
 
 __all__ = ["attended", "draining_on_interrupt"]
 

@@ -6,19 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from prompt_oirl.collect.budget import Budget, Ledger
+from prompt_oirl.collect.client.concurrency import AdaptiveConcurrency
+from prompt_oirl.collect.client.protocol import LLMClient
 from prompt_oirl.collect.collected import Collected
-from prompt_oirl.collect.concurrency import AdaptiveConcurrency
-from prompt_oirl.collect.estimate import Estimate
-from prompt_oirl.collect.grid import Grid
 from prompt_oirl.collect.interrupts import attended
-from prompt_oirl.collect.plan import Plan, requests_answered
-from prompt_oirl.collect.prices import Price
+from prompt_oirl.collect.plan.budget import Budget, Ledger
+from prompt_oirl.collect.plan.estimate import Estimate
+from prompt_oirl.collect.plan.grid import Grid
+from prompt_oirl.collect.plan.plan import Plan, requests_answered
+from prompt_oirl.collect.plan.prices import Price
+from prompt_oirl.collect.plan.tokens import TokenCounter, counter_for
 from prompt_oirl.collect.progress import Progress, no_progress
-from prompt_oirl.collect.protocol import LLMClient
 from prompt_oirl.collect.session import Session, check_strategy, foreseen, ledger_of
-from prompt_oirl.collect.strategies import FullGrid, Strategy
-from prompt_oirl.collect.tokens import TokenCounter, counter_for
+from prompt_oirl.collect.strategies.protocol import FullGrid, Strategy
 from prompt_oirl.grading import Grader
 from prompt_oirl.records import Prompt, Question
 from prompt_oirl.runs.configuration import RunConfiguration

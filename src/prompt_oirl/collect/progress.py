@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from prompt_oirl.collect.budget import Ledger
+from prompt_oirl.collect.plan.budget import Ledger
 from prompt_oirl.runs.outcomes import Completion, Outcome
 
 __all__ = ["Progress", "ProgressMeter", "no_progress"]

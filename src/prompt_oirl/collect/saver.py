@@ -6,10 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from prompt_oirl.collect.cell_store import CellStore
+from prompt_oirl.collect.cell_store import CellStore, in_store
 from prompt_oirl.runs.rows import StoredOutcome
 
 __all__ = ["Saver", "saving_to"]
+
+_GATHERING_SECONDS = 0.003
+"""A transaction costs as much as some ten rows in it. Next to the seconds that an LLM takes, this is nothing."""
 
 
 class Saver:
@@ -42,13 +45,15 @@ class Saver:
         while not self._is_closed or self._waiting:
             await self._has_work.wait()
             self._has_work.clear()
+            if not self._is_closed:
+                await asyncio.sleep(_GATHERING_SECONDS)
             batch, self._waiting = self._waiting, []
             if batch:
                 await self._write(batch)
 
     async def _write(self, batch: list[tuple[StoredOutcome, asyncio.Future[None]]]) -> None:
         try:
-            await asyncio.to_thread(self._store.save, [result for result, _ in batch])
+            await in_store(self._store, lambda: self._store.save([result for result, _ in batch]))
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
             for _, saved in batch:
                 if not saved.done():

@@ -10,16 +10,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from prompt_oirl.arrays import BoolArray, IntArray
-from prompt_oirl.collect.budget import Budget, Ledger
-from prompt_oirl.collect.concurrency import AdaptiveConcurrency
+from prompt_oirl.collect.client.concurrency import AdaptiveConcurrency
+from prompt_oirl.collect.client.protocol import LLMClient
 from prompt_oirl.collect.engine import Collection, Ending
-from prompt_oirl.collect.grid import Grid
-from prompt_oirl.collect.plan import Plan, requests_answered, uncounted_tokens
-from prompt_oirl.collect.prices import Price
+from prompt_oirl.collect.plan.budget import Budget, Ledger
+from prompt_oirl.collect.plan.grid import Grid
+from prompt_oirl.collect.plan.plan import Plan, requests_answered, uncounted_tokens
+from prompt_oirl.collect.plan.prices import Price
+from prompt_oirl.collect.plan.tokens import TokenCounter
 from prompt_oirl.collect.progress import Progress, ProgressMeter, no_progress
-from prompt_oirl.collect.protocol import LLMClient
-from prompt_oirl.collect.strategies import FullGrid, Round, Strategy, read_state
-from prompt_oirl.collect.tokens import TokenCounter
+from prompt_oirl.collect.strategies.protocol import FullGrid, Round, Strategy, read_state
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.grading import Grader
 from prompt_oirl.records import Prompt, Query, Question

@@ -25,3 +25,14 @@ class Spending:
     def tokens(self) -> int:
         """Prompt and completion tokens together."""
         return self.prompt_tokens + self.completion_tokens
+
+    def __add__(self, more: Spending) -> Spending:
+        """Return both together."""
+        return Spending(
+            self.requests + more.requests,
+            self.answered + more.answered,
+            self.failed + more.failed,
+            self.prompt_tokens + more.prompt_tokens,
+            self.completion_tokens + more.completion_tokens,
+            self.uncounted + more.uncounted,
+        )

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Select,
     Update,
     and_,
+    bindparam,
     case,
     func,
     literal,
@@ -31,13 +32,16 @@ Insert: TypeAlias = sqlite.Insert | postgresql.Insert
 """An INSERT that knows ON CONFLICT."""
 
 
-def claiming(insert: Insert, *, now: float, retry_failed: bool) -> Insert:
-    """Insert cells as claimed, or claim those that are there and free: planned, or held by a lease that has run out."""
+def claiming(insert: Insert, *, retry_failed: bool) -> Insert:
+    """Insert cells as claimed, or claim those that are there and free: planned, or held by a lease that has run out.
+
+    Each row has the parameter `now` beside its columns. What is returned is the key of those that were claimed.
+    """
     new = insert.excluded
     is_free = or_(
         cells.c.state == "planned",
         and_(cells.c.state == "failed", literal(retry_failed)),
-        and_(cells.c.state == "claimed", or_(cells.c.worker == new.worker, cells.c.lease_expires < now)),
+        and_(cells.c.state == "claimed", or_(cells.c.worker == new.worker, cells.c.lease_expires < bindparam("now"))),
     )
     taken = {"state": new.state, "worker": new.worker, "lease_expires": new.lease_expires}
     return insert.on_conflict_do_update(index_elements=["key"], set_=taken, where=is_free)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import islice
 from typing import Any, Literal, Self, TypeVar, get_args
 
 from sqlalchemy import URL, Connection, Select, Table, delete, func, select, update
+from sqlalchemy.sql.dml import ReturningInsert
 
 from prompt_oirl.errors import ParameterError, StoreError
 from prompt_oirl.grading import Grade
@@ -23,7 +25,7 @@ from prompt_oirl.runs.registration import read_prompts_of, read_queries_of, regi
 from prompt_oirl.runs.reserve import Reserve
 from prompt_oirl.runs.rows import StoredOutcome, cell_of, cell_row, outcome_row, stored_outcome
 from prompt_oirl.runs.spending import Spending
-from prompt_oirl.runs.statements import claiming, held_by, outcomes_of, planned_after, releasing, saving, spent
+from prompt_oirl.runs.statements import Insert, claiming, held_by, outcomes_of, planned_after, releasing, saving, spent
 
 __all__ = ["RunStore", "State", "StoredOutcome"]
 
@@ -94,6 +96,11 @@ class RunStore:
     def is_local(self) -> bool:
         """Whether it is a file that one process at a time collects into."""
         return self._database.path is not None
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether claiming and saving some rows takes about a millisecond: where no network is between."""
+        return self.is_local
 
     @property
     def name(self) -> str:
@@ -231,9 +238,8 @@ class RunStore:
         held: set[bytes] = set()
         with self._database.writing() as connection:
             now = self._now(connection)
-            lease = {"state": "claimed", "worker": worker, "lease_expires": now + seconds}
-            statement = claiming(self._database.insert(schema.cells), now=now, retry_failed=retry_failed)
-            returning = statement.returning(schema.cells.c.key)
+            lease = {"state": "claimed", "worker": worker, "lease_expires": now + seconds, "now": now}
+            returning = self._claiming[retry_failed]
             for batch in _batches(_by_key(cells)):
                 held.update(connection.scalars(returning, [cell_row(cell) | lease for cell in batch]))
         return list({cell.key: cell for cell in cells if cell.key in held}.values())
@@ -276,7 +282,18 @@ class RunStore:
             now = self._now(connection)
             rows = [cell_row(each.cell) | outcome_row(each.outcome) | {"finished_at": now} for each in results]
             rows.sort(key=lambda row: row["key"])
-            connection.execute(saving(self._database.insert(schema.cells)), rows)
+            connection.execute(self._saving, rows)
+
+    @cached_property
+    def _claiming(self) -> dict[bool, ReturningInsert[tuple[bytes]]]:
+        """Without and with failed cells; see `_saving`."""
+        insert = self._database.insert(schema.cells)
+        return {retry: claiming(insert, retry_failed=retry).returning(schema.cells.c.key) for retry in (False, True)}
+
+    @cached_property
+    def _saving(self) -> Insert:
+        """Made once: it takes longer to make than to execute for a few rows."""
+        return saving(self._database.insert(schema.cells))
 
     def _despite_full_disk(self, write: Callable[[], _T]) -> _T:
         """Write what must be kept; where the disk is full, with the space that was kept free for it."""

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from prompt_oirl.arrays import IntArray
-from prompt_oirl.collect.client import OpenAIClient
+from prompt_oirl.collect.client.concurrency import AdaptiveConcurrency
+from prompt_oirl.collect.client.openai_client import OpenAIClient
 from prompt_oirl.collect.collected import Collected
-from prompt_oirl.collect.concurrency import AdaptiveConcurrency
 from prompt_oirl.collect.order import Order
 from prompt_oirl.collect.progress import Progress, no_progress
-from prompt_oirl.collect.random_cells import RandomFraction
+from prompt_oirl.collect.strategies.random_cells import RandomFraction
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import ArtifactError
 from prompt_oirl.evaluation import Evaluation

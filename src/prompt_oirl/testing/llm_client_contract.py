@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from prompt_oirl.collect.protocol import LLMClient
+from prompt_oirl.collect.client.protocol import LLMClient
 from prompt_oirl.errors import LLMError
 from prompt_oirl.records import Message
 from prompt_oirl.runs.configuration import SamplingParameters

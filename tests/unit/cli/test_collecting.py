@@ -14,18 +14,18 @@ import pytest
 
 from prompt_oirl.cli import collecting
 from prompt_oirl.cli.files import open_run
-from prompt_oirl.collect.budget import Budget
-from prompt_oirl.collect.client import OpenAIClient
-from prompt_oirl.collect.client_settings import ClientSettings
+from prompt_oirl.collect.client.concurrency import AdaptiveConcurrency
+from prompt_oirl.collect.client.openai_client import OpenAIClient
+from prompt_oirl.collect.client.protocol import LLMClient
+from prompt_oirl.collect.client.settings import ClientSettings
 from prompt_oirl.collect.collected import Collected
-from prompt_oirl.collect.concurrency import AdaptiveConcurrency
-from prompt_oirl.collect.critique import Critic
+from prompt_oirl.collect.critique.critic import Critic
 from prompt_oirl.collect.order import Order
-from prompt_oirl.collect.protocol import LLMClient
-from prompt_oirl.collect.random_cells import RandomFraction
-from prompt_oirl.collect.strategies import FullGrid
-from prompt_oirl.collect.tokens import CharacterCounter
-from prompt_oirl.collect.uncertain import Uncertain
+from prompt_oirl.collect.plan.budget import Budget
+from prompt_oirl.collect.plan.tokens import CharacterCounter
+from prompt_oirl.collect.strategies.protocol import FullGrid
+from prompt_oirl.collect.strategies.random_cells import RandomFraction
+from prompt_oirl.collect.strategies.uncertain import Uncertain
 from prompt_oirl.errors import DataError, DataNotFoundError, ParameterError
 from prompt_oirl.records import Message, Prompt, Query, Question
 from prompt_oirl.runs.configuration import RunConfiguration, SamplingParameters

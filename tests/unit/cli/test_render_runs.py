@@ -16,15 +16,15 @@ from prompt_oirl.cli.render_runs import (
     print_plan,
     print_regrading,
 )
-from prompt_oirl.collect.budget import Budget
 from prompt_oirl.collect.collected import Collected
-from prompt_oirl.collect.critique import Critiques
-from prompt_oirl.collect.critique_evaluation import CritiqueEvaluation
-from prompt_oirl.collect.grid import Grid
-from prompt_oirl.collect.plan import Plan
-from prompt_oirl.collect.prices import Price
+from prompt_oirl.collect.critique.critic import Critiques
+from prompt_oirl.collect.critique.evaluation import CritiqueEvaluation
+from prompt_oirl.collect.plan.budget import Budget
+from prompt_oirl.collect.plan.grid import Grid
+from prompt_oirl.collect.plan.plan import Plan
+from prompt_oirl.collect.plan.prices import Price
+from prompt_oirl.collect.plan.tokens import CharacterCounter
 from prompt_oirl.collect.progress import Progress
-from prompt_oirl.collect.tokens import CharacterCounter
 from prompt_oirl.evaluation import Estimate
 from prompt_oirl.grading import Grade
 from prompt_oirl.records import Prompt, Query, Question

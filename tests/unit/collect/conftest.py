@@ -12,12 +12,12 @@ from typing import Any, Literal
 
 import pytest
 
-from prompt_oirl.collect.budget import Budget, Ledger
 from prompt_oirl.collect.call import Call
-from prompt_oirl.collect.grid import Grid
-from prompt_oirl.collect.protocol import LLMClient
+from prompt_oirl.collect.client.protocol import LLMClient
+from prompt_oirl.collect.plan.budget import Budget, Ledger
+from prompt_oirl.collect.plan.grid import Grid
+from prompt_oirl.collect.plan.tokens import CharacterCounter
 from prompt_oirl.collect.session import ledger_of
-from prompt_oirl.collect.tokens import CharacterCounter
 from prompt_oirl.records import Message, Prompt, Query, Question
 from prompt_oirl.runs.configuration import RunConfiguration, SamplingParameters
 from prompt_oirl.runs.outcomes import Completion, Outcome

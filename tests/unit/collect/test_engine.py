@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prompt_oirl.collect.concurrency import AdaptiveConcurrency
+from prompt_oirl.collect.client.concurrency import AdaptiveConcurrency
 from prompt_oirl.collect.engine import Collection
 from prompt_oirl.errors import LLMError, StoreError
 from prompt_oirl.runs.outcomes import Completion, Failure, Outcome
@@ -373,10 +373,10 @@ def test_it_ends_and_every_cell_has_ended_or_is_free(
     latencies, script, concurrency, max_calls, max_tokens, stop_after, most_failures
 ) -> None:
     """Random latencies, failures, errors, limits and stops: no deadlock, no loss, no cell twice, no budget exceeded."""
-    from prompt_oirl.collect.budget import Budget, Ledger
     from prompt_oirl.collect.call import Call
-    from prompt_oirl.collect.grid import Grid
-    from prompt_oirl.collect.tokens import CharacterCounter
+    from prompt_oirl.collect.plan.budget import Budget, Ledger
+    from prompt_oirl.collect.plan.grid import Grid
+    from prompt_oirl.collect.plan.tokens import CharacterCounter
     from prompt_oirl.records import Prompt, Query, Question
     from prompt_oirl.runs.configuration import RunConfiguration, SamplingParameters
     from prompt_oirl.runs.spending import Spending

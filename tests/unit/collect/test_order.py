@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from prompt_oirl.collect.budget import Budget
+from prompt_oirl.collect.client.concurrency import AdaptiveConcurrency
 from prompt_oirl.collect.collected import Collected
-from prompt_oirl.collect.concurrency import AdaptiveConcurrency
 from prompt_oirl.collect.order import Order
-from prompt_oirl.collect.prices import Price
-from prompt_oirl.collect.random_cells import RandomFraction
-from prompt_oirl.collect.tokens import MeasuredCounter
-from prompt_oirl.collect.uncertain import Uncertain
+from prompt_oirl.collect.plan.budget import Budget
+from prompt_oirl.collect.plan.prices import Price
+from prompt_oirl.collect.plan.tokens import MeasuredCounter
+from prompt_oirl.collect.strategies.random_cells import RandomFraction
+from prompt_oirl.collect.strategies.uncertain import Uncertain
 from prompt_oirl.errors import LLMError, StoreError
 from prompt_oirl.grading import get_grader
 from prompt_oirl.runs.cells import Cell

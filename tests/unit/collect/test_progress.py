@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from prompt_oirl.collect.budget import Budget, Ledger
-from prompt_oirl.collect.prices import Price
+from prompt_oirl.collect.plan.budget import Budget, Ledger
+from prompt_oirl.collect.plan.prices import Price
+from prompt_oirl.collect.plan.tokens import CharacterCounter
 from prompt_oirl.collect.progress import Progress, ProgressMeter, no_progress
-from prompt_oirl.collect.tokens import CharacterCounter
 from prompt_oirl.records import Message
 from prompt_oirl.runs.outcomes import Completion, Failure, Outcome
 from prompt_oirl.runs.spending import Spending

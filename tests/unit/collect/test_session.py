@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from prompt_oirl.collect import session as session_module
-from prompt_oirl.collect.concurrency import AdaptiveConcurrency
+from prompt_oirl.collect.client.concurrency import AdaptiveConcurrency
 from prompt_oirl.collect.engine import Ending
-from prompt_oirl.collect.random_cells import RandomFraction
+from prompt_oirl.collect.plan.tokens import CharacterCounter
 from prompt_oirl.collect.session import Session, foreseen, ledger_of, planned
-from prompt_oirl.collect.strategies import FullGrid, Strategy
-from prompt_oirl.collect.tokens import CharacterCounter
-from prompt_oirl.collect.uncertain import Uncertain
+from prompt_oirl.collect.strategies.protocol import FullGrid, Strategy
+from prompt_oirl.collect.strategies.random_cells import RandomFraction
+from prompt_oirl.collect.strategies.uncertain import Uncertain
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import StoreError
 from prompt_oirl.grading import get_grader

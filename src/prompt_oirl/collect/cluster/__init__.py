@@ -1,0 +1,1 @@
+"""The same collection over the workers of a Dask cluster: the extra `dask`."""

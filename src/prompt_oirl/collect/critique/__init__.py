@@ -1,0 +1,1 @@
+"""The self-critique baseline: an LLM judges its own stored answers."""

@@ -1,0 +1,1 @@
+"""An LLM in this process, from a checkpoint folder: the extra `local`."""

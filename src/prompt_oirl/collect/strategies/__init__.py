@@ -1,0 +1,1 @@
+"""Which cells of the grid are bought."""
