@@ -12,8 +12,8 @@ import os
 import platform
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -96,12 +96,11 @@ class Collection:
         return "interrupted" if self.stop.is_set() else ending
 
     async def _launch(self, calls: Iterable[Call], in_flight: asyncio.TaskGroup, saver: Saver) -> Ending:
-        async with aclosing(self._claimed(calls)) as claimed:
-            async for call in claimed:
-                reservation = await self._admitted(call)
-                if reservation is None:
-                    return "interrupted" if self._is_stopping else "budget"
-                in_flight.create_task(self._make(call, reservation, saver))
+        async for call in self._claimed(calls):
+            reservation = await self._admitted(call)
+            if reservation is None:
+                return "interrupted" if self._is_stopping else "budget"
+            in_flight.create_task(self._make(call, reservation, saver))
         return "done"
 
     @property
@@ -111,34 +110,20 @@ class Collection:
     def _fail(self, error: Exception) -> None:
         self._error = self._error or error
 
-    async def _claimed(self, calls: Iterable[Call]) -> AsyncGenerator[Call, None]:
-        """Claim the calls' cells a few at a time, so that several workers share them, and their budget, evenly.
-
-        While some are launched the next ones are claimed, so that no slot waits for the store.
-        """
-        batches = _batches(calls, size=self.concurrency.most)
-        claiming = asyncio.create_task(self._claim(batches))
-        try:
-            while (held := await claiming) is not None and not self._is_stopping:
-                claiming = asyncio.create_task(self._claim(batches))
-                for call in held:
-                    yield call
-        finally:
-            await asyncio.wait([claiming])
-
-    async def _claim(self, batches: Iterator[list[Call]]) -> list[Call] | None:
-        """Return those of the next few calls whose cells are free, claimed now; None where there are no more calls."""
-        batch = None if self._is_stopping else next(batches, None)
-        if batch is None:
-            return None
-        by_key = {call.cell.key: call for call in batch}
-        cells = [call.cell for call in batch]
-        claim = partial(
-            self.store.claim, cells, worker=self.worker, seconds=self.lease_seconds, retry_failed=self.retry_failed
-        )
-        held = await in_store(self.store, claim)
-        await self._observe()
-        return [by_key[cell.key] for cell in held]
+    async def _claimed(self, calls: Iterable[Call]) -> AsyncIterator[Call]:
+        """Claim the calls' cells a few at a time, so that several workers share them, and their budget, evenly."""
+        for batch in _batches(calls, size=2 * self.concurrency.most):
+            if self._is_stopping:
+                return
+            by_key = {call.cell.key: call for call in batch}
+            cells = [call.cell for call in batch]
+            claim = partial(
+                self.store.claim, cells, worker=self.worker, seconds=self.lease_seconds, retry_failed=self.retry_failed
+            )
+            held = await in_store(self.store, claim)
+            await self._observe()
+            for cell in held:
+                yield by_key[cell.key]
 
     async def _observe(self) -> None:
         """Take in what other workers have spent; of the time, at most a tenth goes into summing the whole store."""

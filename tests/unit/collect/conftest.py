@@ -199,3 +199,9 @@ def small_run(tmp_path: Path) -> Iterator[Callable[..., SmallRun]]:
     yield make
     for store in stores:
         store.close()
+
+
+@pytest.fixture(autouse=True)
+def _stores_may_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let stores work in threads, so that tests can hold up a save and look at what goes on meanwhile."""
+    monkeypatch.setattr(RunStore, "is_quick", False)

@@ -18,6 +18,8 @@ from prompt_oirl.runs.store import StoredOutcome
 class SlowStore:
     """Writes when it is told to; refuses the batches whose numbers it is given."""
 
+    is_quick = False
+
     def __init__(self, *refused: int) -> None:
         self.may_write = threading.Event()
         self.batches: list[list[str]] = []
