@@ -18,12 +18,11 @@ class CellStore(Protocol):
 
     @property
     def is_local(self) -> bool:
-        """Whether nobody else collects into it meanwhile, so that its spending need not be looked at again."""
+        """Whether it is here and this process's alone: nothing has to be claimed in it, and saving needs no thread."""
         ...
 
-    @property
-    def is_quick(self) -> bool:
-        """Whether claiming and saving take no longer than sending some requests does, and need no thread."""
+    def make_room(self) -> None:
+        """Keep space free for what is about to be bought, or raise where there is none."""
         ...
 
     def claim(self, cells: Sequence[Cell], *, worker: str, seconds: float, retry_failed: bool = False) -> list[Cell]:
@@ -54,6 +53,6 @@ async def in_store(store: CellStore, work: Callable[[], _T]) -> _T:
     """Do something in a store: in a thread where it may take a while, else here.
 
     SQLite gives Python's lock back at every row. Beside a busy event loop a thread then waits for it row by row, and
-    calls wait with it: claims and saves of some rows took twenty times as long as they do here, about a millisecond.
+    calls wait with it: saves of some rows took twenty times as long as they do here, about a millisecond.
     """
-    return work() if store.is_quick else await asyncio.to_thread(work)
+    return work() if store.is_local else await asyncio.to_thread(work)

@@ -20,25 +20,21 @@ from itertools import islice
 from typing import Literal
 
 from prompt_oirl.collect.call import Call
-from prompt_oirl.collect.cell_store import CellStore, in_store
+from prompt_oirl.collect.cell_store import CellStore
 from prompt_oirl.collect.client.concurrency import AdaptiveConcurrency
 from prompt_oirl.collect.client.protocol import LLMClient
+from prompt_oirl.collect.outage import OutageWatch
 from prompt_oirl.collect.plan.budget import Ledger, Reservation
 from prompt_oirl.collect.saver import Saver, saving_to
-from prompt_oirl.errors import LLMError, StoreError
+from prompt_oirl.errors import StoreError
 from prompt_oirl.records import Message
 from prompt_oirl.runs.configuration import SamplingParameters
-from prompt_oirl.runs.outcomes import Completion, Failure, Outcome
+from prompt_oirl.runs.outcomes import Outcome
 from prompt_oirl.runs.rows import StoredOutcome
 
-__all__ = ["PASSING", "Collection", "Ending", "server_is_down"]
+__all__ = ["Collection", "Ending"]
 
 Ending = Literal["done", "budget", "interrupted"]
-
-PASSING = ("timeout", "connection", "rate_limit", "server_error", "malformed")
-"""Failures that are the server's state and not this call's fault."""
-
-_FORBIDDEN = 403
 
 
 def _worker_name() -> str:
@@ -58,8 +54,8 @@ class Collection:
     lease_seconds: float = 120.0
     """How long a claim of a worker that has died keeps others away. Claims are renewed while the worker lives."""
 
-    most_failures_in_a_row: int = 50
-    """After so many calls without an answer the server is taken to be down, and the rest is not tried."""
+    outage: OutageWatch = field(default_factory=OutageWatch)
+    """Ends it where nothing but failures comes back."""
 
     on_outcome: Callable[[Outcome], None] | None = None
     """Called after an outcome is durable."""
@@ -70,7 +66,6 @@ class Collection:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     """Set it to launch no further call; those in flight are waited for and saved."""
 
-    _failures_in_a_row: int = 0
     _error: Exception | None = None
     _next_sum_at: float = -math.inf
     _settled: asyncio.Event = field(default_factory=asyncio.Event)
@@ -115,20 +110,26 @@ class Collection:
         for batch in _batches(calls, size=2 * self.concurrency.most):
             if self._is_stopping:
                 return
-            by_key = {call.cell.key: call for call in batch}
-            cells = [call.cell for call in batch]
-            claim = partial(
-                self.store.claim, cells, worker=self.worker, seconds=self.lease_seconds, retry_failed=self.retry_failed
-            )
-            held = await in_store(self.store, claim)
-            await self._observe()
-            for cell in held:
-                yield by_key[cell.key]
+            for call in await self._held(batch):
+                yield call
+
+    async def _held(self, batch: list[Call]) -> list[Call]:
+        """Return those calls whose cells are this worker's; all of them where it is the only one."""
+        if self.store.is_local:
+            self.store.make_room()
+            return batch
+        cells = [call.cell for call in batch]
+        claim = partial(
+            self.store.claim, cells, worker=self.worker, seconds=self.lease_seconds, retry_failed=self.retry_failed
+        )
+        held = {cell.key for cell in await asyncio.to_thread(claim)}
+        await self._observe()
+        return [call for call in batch if call.cell.key in held]
 
     async def _observe(self) -> None:
         """Take in what other workers have spent; of the time, at most a tenth goes into summing the whole store."""
         started = time.monotonic()
-        if not self.store.is_local and started >= self._next_sum_at:
+        if started >= self._next_sum_at:
             self.ledger.observe(await asyncio.to_thread(self.store.spending))
             self._next_sum_at = started + 10 * (time.monotonic() - started)
 
@@ -178,18 +179,10 @@ class Collection:
         return outcome
 
     def _watch(self, outcome: Outcome) -> None:
-        """Stop when nothing but failures comes back: the rest of a run must not become failures too."""
-        if isinstance(outcome, Completion):
-            self._failures_in_a_row = 0
-        elif self._may_concern_all(outcome):
-            self._failures_in_a_row += 1
-            if self._failures_in_a_row >= self.most_failures_in_a_row:
-                self._fail(server_is_down(self._failures_in_a_row, outcome))
-
-    def _may_concern_all(self, failure: Failure) -> bool:
-        """Refusals of single calls count too until there is an answer: it may be the parameters that are refused."""
-        may_be_refused = not (self.retry_failed or self.ledger.spending.answered)
-        return failure.kind in PASSING or failure.status == _FORBIDDEN or may_be_refused
+        has_worked = self.retry_failed or self.ledger.spending.answered > 0
+        error = self.outage.error_after(outcome, has_worked=has_worked)
+        if error is not None:
+            self._fail(error)
 
     @asynccontextmanager
     async def _holding_claims(self) -> AsyncIterator[None]:
@@ -213,14 +206,6 @@ class Collection:
                 await asyncio.to_thread(self.store.renew, self.worker, self.lease_seconds)
         except StoreError as error:
             self._fail(error)  # without a lease others would buy the same cells
-
-
-def server_is_down(n_failures: int, last: Failure) -> LLMError:
-    """Return the error that so many failures in a row are."""
-    return LLMError(
-        f"{n_failures} calls in a row got no answer, the last one after {last.attempts} attempts: {last.kind}, "
-        f"{last.message}; see to the server, or to what it objects to, then run the same command with --retry-failed"
-    )
 
 
 def _batches(calls: Iterable[Call], *, size: int) -> Iterator[list[Call]]:

@@ -89,6 +89,12 @@ class Order:
             max_answer_tokens=self.configuration.parameters.max_tokens,
         )
 
+    def session(self, store: RunStore) -> Session:
+        """Return a session of this order, with its queries and prompts registered."""
+        return Session(
+            store, self.questions, self.prompts, self.n_samples, self.strategy, self.grader, self.retry_failed
+        )
+
     async def collect(
         self,
         store: RunStore,
@@ -112,12 +118,7 @@ class Order:
             StoreError: An outcome could not be stored. What was stored before is kept.
         """
         async with attended(client, on_drain=on_drain) as stop:
-            session = Session(
-                store, self.questions, self.prompts, self.n_samples, self.strategy, self.grader, self.retry_failed
-            )
+            session = self.session(store)
             ledger = self.ledger(store, self.counter(store))
-            if session.next_plan() is not None:
-                await client.check()
             ending = await session.buy(client, ledger, concurrency=concurrency, stop=stop, on_progress=on_progress)
-        to_come = session.plan().counts.to_come
-        return Collected(ending, ledger.refusal, ledger.n_settled, store.spending(), ledger.usd, to_come)
+        return session.collected(ledger, ending)

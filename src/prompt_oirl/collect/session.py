@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -12,6 +12,7 @@ import numpy as np
 from prompt_oirl.arrays import BoolArray, IntArray
 from prompt_oirl.collect.client.concurrency import AdaptiveConcurrency
 from prompt_oirl.collect.client.protocol import LLMClient
+from prompt_oirl.collect.collected import Collected
 from prompt_oirl.collect.engine import Collection, Ending
 from prompt_oirl.collect.plan.budget import Budget, Ledger
 from prompt_oirl.collect.plan.grid import Grid
@@ -108,21 +109,36 @@ class Session:
             stop=stop,
         )
         ending: Ending = "done"
-        while ending == "done" and not stop.is_set() and (plan := await asyncio.to_thread(self.next_plan)):
-            meter.expect(plan.counts.to_come)
-            ending = await self._buy(plan, collection, meter)
+        async for plan in self.rounds(meter, stop):
+            if not meter.now().done:
+                await client.check()
+            collection.retry_failed = self.retry_failed
+            ending = await collection.buy(plan.calls())
+            if ending != "done":
+                break
         return "interrupted" if stop.is_set() else ending
 
-    async def _buy(self, plan: Plan, collection: Collection, meter: ProgressMeter) -> Ending:
-        """Make the calls of one round; those that other workers have claimed are waited for."""
-        done = meter.now().done
-        collection.retry_failed = self.retry_failed
-        ending = await collection.buy(plan.calls())
-        if ending == "done":
+    def collected(self, ledger: Ledger, ending: Ending) -> Collected:
+        """Return how it ended, and what the run holds now."""
+        to_come = 0 if ending == "done" else self.plan().counts.to_come
+        return Collected(ending, ledger.refusal, ledger.n_settled, self.store.spending(), ledger.usd, to_come)
+
+    async def rounds(self, meter: ProgressMeter, stop: asyncio.Event) -> AsyncIterator[Plan]:
+        """Yield what is to come until nothing is wanted any more; where others hold all of it, wait for them a while.
+
+        Args:
+            meter: Counts what is bought; it is told what to expect.
+            stop: Ends it when set.
+        """
+        while not stop.is_set() and (plan := await asyncio.to_thread(self.next_plan)):
+            done = meter.now().done
+            meter.expect(plan.counts.to_come)
+            yield plan
+            if stop.is_set():
+                return
             self.retry_failed = False  # what has failed in this session is not asked a second time in it
             if meter.now().done == done:
-                await _wait(collection.stop, _POLL_SECONDS)
-        return ending
+                await _wait(stop, _POLL_SECONDS)
 
     def _draw(self, plan: Plan, state: str | None) -> bool:
         """Store what is wanted next, now that all of the plan is bought; return whether there was anything.

@@ -201,7 +201,7 @@ def small_run(tmp_path: Path) -> Iterator[Callable[..., SmallRun]]:
         store.close()
 
 
-@pytest.fixture(autouse=True)
-def _stores_may_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let stores work in threads, so that tests can hold up a save and look at what goes on meanwhile."""
-    monkeypatch.setattr(RunStore, "is_quick", False)
+@pytest.fixture
+def shared_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Treat stores as if others collected into them too: cells are claimed, and saves, made in threads, can be held."""
+    monkeypatch.setattr(RunStore, "is_local", False)

@@ -57,6 +57,7 @@ def saves(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., None]], No
     return before
 
 
+@pytest.mark.usefixtures("shared_store")
 async def test_every_cell_is_bought_once_with_the_seed_of_its_sample(small_run, scripted_client) -> None:
     run, client = small_run(seed=10), scripted_client()
     assert await collection(run, client).buy(run.calls(n_samples=2)) == "done"
@@ -73,6 +74,7 @@ async def test_no_calls_are_done_at_once(small_run, scripted_client) -> None:
     assert await collection(small_run(), scripted_client()).buy([]) == "done"
 
 
+@pytest.mark.usefixtures("shared_store")
 async def test_a_slot_is_held_until_its_outcome_is_durable(small_run, scripted_client, saves) -> None:
     run, client, may_save = small_run(20), scripted_client(), threading.Event()
     saves(lambda results: may_save.wait(10))
@@ -138,6 +140,7 @@ async def test_a_save_that_fails_stops_and_keeps_what_was_saved(
     assert states(run) == {"answered": 40}
 
 
+@pytest.mark.usefixtures("shared_store")
 async def test_a_claim_that_fails_waits_for_the_calls_in_flight(small_run, scripted_client, monkeypatch) -> None:
     run, client, claim = small_run(20), scripted_client(latency=lambda: 0.05), RunStore.claim
     numbers = iter(range(100))
@@ -218,6 +221,7 @@ async def test_forbidden_calls_count_as_they_may_be_a_key_that_was_withdrawn(sma
         await collection(run, client, concurrency=1).buy(run.calls())
 
 
+@pytest.mark.usefixtures("shared_store")
 async def test_stop_launches_nothing_more_and_saves_what_is_under_way(small_run, scripted_client) -> None:
     run, client = small_run(20), scripted_client()
     bought = collection(run, client)
@@ -301,6 +305,7 @@ async def test_a_cancellation_while_it_waits_for_the_budget_gives_the_slot_back(
     assert bought.concurrency.in_flight == 0
 
 
+@pytest.mark.usefixtures("shared_store")
 async def test_leases_are_renewed_while_calls_take_longer(small_run, scripted_client, monkeypatch) -> None:
     run, client = small_run(2, 1), scripted_client(latency=lambda: 0.5)
     renewed: list[tuple[str, float]] = []
@@ -337,6 +342,7 @@ async def test_claims_that_cannot_be_given_back_are_an_error(small_run, scripted
     assert states(run) == {"answered": 12}
 
 
+@pytest.mark.usefixtures("shared_store")
 async def test_two_collections_on_one_store_buy_different_cells(small_run, scripted_client) -> None:
     run, client = small_run(40), scripted_client(latency=lambda: 0.001)
     both = [collection(run, client) for _ in range(2)]
@@ -374,6 +380,7 @@ def test_it_ends_and_every_cell_has_ended_or_is_free(
 ) -> None:
     """Random latencies, failures, errors, limits and stops: no deadlock, no loss, no cell twice, no budget exceeded."""
     from prompt_oirl.collect.call import Call
+    from prompt_oirl.collect.outage import OutageWatch
     from prompt_oirl.collect.plan.budget import Budget, Ledger
     from prompt_oirl.collect.plan.grid import Grid
     from prompt_oirl.collect.plan.tokens import CharacterCounter
@@ -422,7 +429,7 @@ def test_it_ends_and_every_cell_has_ended_or_is_free(
                 max_answer_tokens=40,
             ),
             AdaptiveConcurrency(concurrency),
-            most_failures_in_a_row=most_failures,
+            outage=OutageWatch(most_failures),
             on_outcome=tell,
             stop=stop,
         )
@@ -450,3 +457,10 @@ def test_it_ends_and_every_cell_has_ended_or_is_free(
             assert bought.ledger.reached is not None
         elif ending is None:
             assert raised or told[-1] is not None
+
+
+async def test_nothing_is_claimed_where_nobody_else_collects(small_run, scripted_client, monkeypatch) -> None:
+    run = small_run()
+    monkeypatch.setattr(RunStore, "claim", lambda *_, **__: pytest.fail("claimed"))
+    assert await collection(run, scripted_client()).buy(run.calls()) == "done"
+    assert states(run) == {"answered": 12}

@@ -18,7 +18,7 @@ from prompt_oirl.runs.store import StoredOutcome
 class SlowStore:
     """Writes when it is told to; refuses the batches whose numbers it is given."""
 
-    is_quick = False
+    is_local = False
 
     def __init__(self, *refused: int) -> None:
         self.may_write = threading.Event()

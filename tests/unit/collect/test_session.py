@@ -168,6 +168,7 @@ async def test_another_worker_may_begin_to_draw_at_the_same_time(small_run, scri
         made(run, FullGrid())
 
 
+@pytest.mark.usefixtures("shared_store")
 @pytest.mark.parametrize("strategy", [STRATEGIES["random"], STRATEGIES["uncertain"]], ids=["random", "uncertain"])
 async def test_two_workers_that_draw_at_once_draw_each_round_once(small_run, scripted_client, strategy) -> None:
     undisturbed, run, client = small_run(40, 3), small_run(40, 3), scripted_client(latency=lambda: 0.001)
@@ -202,6 +203,7 @@ async def test_a_round_that_another_worker_draws_meanwhile_is_not_passed_over(
     assert first.counts.to_come == plan().counts.to_come == len(run.store.states())
 
 
+@pytest.mark.usefixtures("shared_store")
 async def test_what_others_hold_is_waited_for(small_run, scripted_client, monkeypatch) -> None:
     monkeypatch.setattr(session_module, "_POLL_SECONDS", 0.01)
     run, client = small_run(), scripted_client()
@@ -216,6 +218,7 @@ async def test_what_others_hold_is_waited_for(small_run, scripted_client, monkey
     assert len(client.asked) == 12
 
 
+@pytest.mark.usefixtures("shared_store")
 async def test_a_wait_for_others_can_be_stopped(small_run, scripted_client) -> None:
     run, stop = small_run(), asyncio.Event()
     run.store.claim([call.cell for call in run.calls()], worker="another", seconds=60)

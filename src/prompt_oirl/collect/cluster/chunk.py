@@ -186,12 +186,13 @@ def portable(error: PromptOIRLError) -> PromptOIRLError:
 class _Basket:
     """Keeps what a worker buys, and saves it to the run's store where the worker can reach that."""
 
-    is_local = True  # the budget is kept where the chunks are made
-    is_quick = False
-
     def __init__(self) -> None:
         self.results: list[StoredOutcome] = []
         self._store: RunStore | None = None
+
+    @property
+    def is_local(self) -> bool:
+        return self._store is None
 
     @contextmanager
     def opened(self, site: Site) -> Iterator[None]:
@@ -202,6 +203,9 @@ class _Basket:
         with RunStore.open(site.store_url) as self._store:
             self._store.check_same(site.configuration)
             yield
+
+    def make_room(self) -> None:
+        """Nothing is written here."""
 
     def claim(self, cells: Sequence[Cell], *, worker: str, seconds: float, retry_failed: bool = False) -> list[Cell]:
         if self._store is None:

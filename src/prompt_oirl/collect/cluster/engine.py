@@ -23,14 +23,15 @@ from prompt_oirl.collect.cluster.chunk import Bought, Chunk, Site
 from prompt_oirl.collect.cluster.dask_cluster import connected
 from prompt_oirl.collect.cluster.shards import Shards, read_shard
 from prompt_oirl.collect.collected import Collected
-from prompt_oirl.collect.engine import PASSING, Ending, server_is_down
+from prompt_oirl.collect.engine import Ending
 from prompt_oirl.collect.interrupts import draining_on_interrupt
 from prompt_oirl.collect.order import Order
+from prompt_oirl.collect.outage import OutageWatch
 from prompt_oirl.collect.plan.budget import Ledger, Reservation
 from prompt_oirl.collect.plan.plan import Plan
 from prompt_oirl.collect.progress import Progress, ProgressMeter, no_progress
 from prompt_oirl.collect.session import Session
-from prompt_oirl.runs.outcomes import Completion, Outcome
+from prompt_oirl.runs.outcomes import Outcome
 from prompt_oirl.runs.rows import StoredOutcome
 from prompt_oirl.runs.run import Run
 from prompt_oirl.runs.store import RunStore
@@ -39,10 +40,6 @@ __all__ = ["ClusterCollection", "collect_on_dask"]
 
 _CALLS_PER_SLOT = 4
 """Calls of a chunk for each that it may have in flight: few, for a chunk's calls may be lost together."""
-
-_MOST_FAILURES_IN_A_ROW = 50
-_POLL_SECONDS = 2.0
-_A_YEAR = 365 * 86_400.0
 
 
 class Cluster(Protocol):
@@ -90,9 +87,7 @@ async def collect_on_dask(
     """
     store, stop = run.store, asyncio.Event()
     with draining_on_interrupt(stop, on_drain=on_drain):
-        session = Session(
-            store, order.questions, order.prompts, order.n_samples, order.strategy, order.grader, order.retry_failed
-        )
+        session = order.session(store)
         ledger = order.ledger(store, order.counter(store))
         ending: Ending = "done"
         if await asyncio.to_thread(session.next_plan):
@@ -104,8 +99,7 @@ async def collect_on_dask(
                     session, ledger, cluster, site, concurrency, Shards.of(run.folder), stop, on_progress
                 )
                 ending = await collection.buy()
-    to_come = session.plan().counts.to_come
-    return Collected(ending, ledger.refusal, ledger.n_settled, store.spending(), ledger.usd, to_come)
+    return session.collected(ledger, ending)
 
 
 @dataclass(eq=False)
@@ -129,7 +123,8 @@ class ClusterCollection:
         self._store: RunStore = self.session.store
         self._name = f"prompt-oirl-{uuid.uuid4().hex}"
         self._free = self._limit = self.concurrency
-        self._n_chunks = self._n_under_way = self._failures_in_a_row = 0
+        self._n_chunks = self._n_under_way = 0
+        self._outage = OutageWatch()
         self._held: dict[bytes, Reservation] = {}
         self._refused: Call | None = None
         self._error: Exception | None = None
@@ -150,35 +145,25 @@ class ClusterCollection:
             StoreError: An outcome could not be stored. What was stored before is kept.
         """
         ending: Ending = "done"
-        while ending == "done" and not self.stop.is_set():
-            plan = await asyncio.to_thread(self.session.next_plan)
-            if plan is None:
-                break
+        async for plan in self.session.rounds(self._meter, self.stop):
             ending = await self._buy_round(plan)
+            if ending != "done":
+                break
         return "interrupted" if self.stop.is_set() else ending
 
     async def _buy_round(self, plan: Plan) -> Ending:
-        """Have a round bought; where others hold all that is left of it, wait for them a while."""
-        done, to_come = self._meter.now().done, plan.counts.to_come
-        self._meter.expect(to_come)
         self._refused = None
         try:
             async with asyncio.TaskGroup() as under_way:
                 try:
-                    await self._launch(plan.calls(), to_come, under_way)
+                    await self._launch(plan.calls(), plan.counts.to_come, under_way)
                 except Exception as error:  # noqa: BLE001 - raised when the chunks under way are stored
                     self._fail(error)
         finally:
             await self._give_back()
         if self._error is not None:
             raise self._error
-        if self.ledger.reached is not None:
-            return "budget"
-        if not self.stop.is_set():
-            self.session.retry_failed = False  # what has failed in this session is not asked a second time in it
-            if self._meter.now().done == done:
-                await asyncio.sleep(_POLL_SECONDS)
-        return "done"
+        return "done" if self.ledger.reached is None else "budget"
 
     async def _launch(self, calls: Iterator[Call], to_come: int, under_way: asyncio.TaskGroup) -> None:
         """Begin chunks as workers become free for them, until there are no calls or no budget, or none may begin."""
@@ -233,10 +218,8 @@ class ClusterCollection:
             self._changed.set()
 
     def _chunk(self, calls: Sequence[Call], share: int) -> Chunk:
-        """Make a chunk; where workers cannot reach the store, its cells are claimed here."""
+        self._store.make_room()
         cells = [call.cell for call in calls]
-        if self._store.is_local:
-            self._store.claim(cells, worker=self._name, seconds=_A_YEAR, retry_failed=self.session.retry_failed)
         self._n_chunks += 1
         return Chunk(
             name=f"{self._name}-{self._n_chunks}",
@@ -265,23 +248,17 @@ class ClusterCollection:
         self._meter.count(result.outcome)
 
     def _watch(self, outcome: Outcome) -> None:
-        """Stop when nothing but failures comes back, in whichever chunks: the rest must not become failures too."""
-        if isinstance(outcome, Completion):
-            self._failures_in_a_row = 0
-        elif outcome.kind in PASSING or not self.ledger.spending.answered:
-            self._failures_in_a_row += 1
-            if self._failures_in_a_row >= _MOST_FAILURES_IN_A_ROW:
-                self._fail(server_is_down(self._failures_in_a_row, outcome))
+        error = self._outage.error_after(outcome, has_worked=self.ledger.spending.answered > 0)
+        if error is not None:
+            self._fail(error)
 
     async def _give_back(self) -> None:
-        """Give back the budget and the claims of what was not bought."""
+        """Give back the budget of what was not bought."""
         for reservation in self._held.values():
             self.ledger.release(reservation)
         self._held.clear()
         self.shards.tidy()
-        if self._store.is_local:
-            await asyncio.to_thread(self._store.release, self._name)
-        else:  # now that nothing is under way, what others have bought is not counted twice
+        if not self._store.is_local:  # now that nothing is under way, what others have bought is not counted twice
             self.ledger.observe(await asyncio.to_thread(self._store.spending))
 
     @property
