@@ -13,12 +13,11 @@ import asyncio
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from itertools import islice
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from prompt_oirl.runs.configuration import RunConfiguration, SamplingParameters
 from prompt_oirl.runs.outcomes import Completion
 from prompt_oirl.runs.run import Run
 from prompt_oirl.testing import SyntheticWorld
+from prompt_oirl.testing.llm_process import llm_process
 
 CONCURRENCY = 64
 LATENCIES = (0.0, 0.05)
@@ -74,25 +74,10 @@ def timed(work: Callable[[], int], *, expected: int) -> tuple[float, float]:
     return expected / seconds, 1000 * cpu / expected
 
 
-@contextmanager
-def server(seed: int, n_queries: int, latency: float) -> Iterator[str]:
-    """Yield the address of a simulated LLM in a process of its own."""
+def server(seed: int, n_queries: int, latency: float) -> AbstractContextManager[str]:
+    """Run a simulated LLM in a process of its own, and yield its address."""
     faults = json.dumps({"latency": latency})
-    command = [
-        sys.executable,
-        "-m",
-        "prompt_oirl.testing.llm_server",
-        "--world",
-        str(seed),
-        "--queries",
-        str(n_queries),
-    ]
-    with subprocess.Popen(
-        [*command, "--faults", faults], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        yield process.stdout.readline().strip()
-        process.communicate()
+    return llm_process("--world", str(seed), "--queries", str(n_queries), "--faults", faults)
 
 
 def measure(world: SyntheticWorld, *, latency: float, n_pairs: int) -> dict[str, object]:

@@ -57,8 +57,10 @@ def commands_of(text: str, code_of: Callable[[str], list[Any]]) -> list[list[str
 
 @every_document
 def test_commands_parse(document: Path, code_of: Callable[[str], list[Any]]) -> None:
-    group = get_command(app)
-    for arguments in commands_of(document.read_text(encoding="utf-8"), code_of):
+    group, text = get_command(app), document.read_text(encoding="utf-8")
+    commands = commands_of(text, code_of)
+    assert len(commands) == len(re.findall(r"^prompt-oirl ", text, re.M)), "each is in a block of bash"
+    for arguments in commands:
         name, *rest = arguments
         command = group.commands[name]  # type: ignore[attr-defined]
         command.make_context(name, rest)  # an unknown option, a missing argument, a value of another type: all raise

@@ -10,47 +10,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from prompt_oirl.cli import main
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.recommender import Recommender
 from prompt_oirl.sources.tabular import write_demonstrations
 from prompt_oirl.testing import SyntheticWorld
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a command ended."""
-
-    code: object
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        assert self.code == 0, self.err
-        return json.loads(self.out)
-
-
-Run = Callable[..., Ended]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def run(*arguments: object) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["prompt-oirl", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        return Ended(ended.value.code, printed.out, printed.err)
-
-    return run
 
 
 @dataclass(frozen=True)
@@ -92,8 +59,8 @@ def found_in(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
 
 
-def test_demo_says_what_is_simulated_learnt_and_true(run: Run, tmp_path: Path) -> None:
-    ended = run("demo", "--out", tmp_path / "demo", "--queries", 300)
+def test_demo_says_what_is_simulated_learnt_and_true(cli, tmp_path: Path) -> None:
+    ended = cli("demo", "--out", tmp_path / "demo", "--queries", 300)
     assert ended.code == 0
     assert "simulated" in ended.out.splitlines()[0]
     for step in ("1/6 collect", "2/6 grade", "3/6 export", "4/6 train", "5/6 evaluate", "6/6 recommend"):
@@ -109,35 +76,33 @@ def test_demo_says_what_is_simulated_learnt_and_true(run: Run, tmp_path: Path) -
     assert str(tmp_path / "demo") in ended.out
 
 
-def test_what_the_demo_says_comes_next_works(run: Run, tmp_path: Path) -> None:
-    shown = run("demo", "--out", tmp_path / "demo", "--queries", 200).out
+def test_what_the_demo_says_comes_next_works(cli, tmp_path: Path) -> None:
+    shown = cli("demo", "--out", tmp_path / "demo", "--queries", 200).out
     commands = [line.split()[1:] for line in shown.splitlines() if line.startswith("  prompt-oirl ")]
     assert [command[0] for command in commands] == ["inspect", "train", "collect"]
     for command in commands:
         arguments = [str(tmp_path / part) if part.startswith("my-") else part for part in command]
-        assert run(*arguments).code == 0
+        assert cli(*arguments).code == 0
 
 
-def test_demo_as_json_again_in_the_same_folder(run: Run, tmp_path: Path) -> None:
-    first = run("demo", "--out", tmp_path, "--queries", 200, "--seed", 3, "--json")
+def test_demo_as_json_again_in_the_same_folder(cli, tmp_path: Path) -> None:
+    first = cli("demo", "--out", tmp_path, "--queries", 200, "--seed", 3, "--json")
     assert first.json["simulated"] is True
     assert len(first.json["recommendations"]) == 3
     assert json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8")) == first.json
-    second = run("demo", "--out", tmp_path, "--queries", 200, "--seed", 3, "--json")
+    second = cli("demo", "--out", tmp_path, "--queries", 200, "--seed", 3, "--json")
     assert second.json == first.json
 
 
-def test_a_demo_that_is_interrupted_says_how_to_go_on(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_demo_that_is_interrupted_says_how_to_go_on(cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("prompt_oirl.testing.demo.run_demo", lambda *_, **__: None)
-    ended = run("demo", "--out", tmp_path)
+    ended = cli("demo", "--out", tmp_path)
     assert ended.code == 130
     assert "Run the same command to go on" in ended.err
 
 
-def test_inspect_counts_what_is_there(run: Run, files: Files) -> None:
-    ended = run("inspect", files.raw, "--grader", "numeric")
+def test_inspect_counts_what_is_there(cli, files: Files) -> None:
+    ended = cli("inspect", files.raw, "--grader", "numeric")
     demonstrations = files.demonstrations
     assert ended.code == 0
     assert f"{demonstrations.n_queries} queries × {demonstrations.n_prompts} prompts" in ended.out
@@ -146,91 +111,91 @@ def test_inspect_counts_what_is_there(run: Run, files: Files) -> None:
     assert "\x1b" not in ended.out
 
 
-def test_inspect_against_a_second_file_finds_the_overlap(run: Run, files: Files) -> None:
-    apart = run("inspect", files.train, "--against", files.test, "--json").json["overlap"]
+def test_inspect_against_a_second_file_finds_the_overlap(cli, files: Files) -> None:
+    apart = cli("inspect", files.train, "--against", files.test, "--json").json["overlap"]
     assert (apart["n_same_text"], apart["n_same_template"]) == (0, 0)
-    same = run("inspect", files.test, "--against", files.test, "--json").json["overlap"]
+    same = cli("inspect", files.test, "--against", files.test, "--json").json["overlap"]
     assert same["n_same_text"] == same["n_queries"] > 0
-    assert f"of {same['n_queries']} queries" in run("inspect", files.test, "--against", files.test).out
+    assert f"of {same['n_queries']} queries" in cli("inspect", files.test, "--against", files.test).out
 
 
-def test_train_saves_a_recommender_that_recommends(run: Run, files: Files, tmp_path: Path) -> None:
-    ended = run("train", files.train, "--out", tmp_path / "new" / "recommender")
+def test_train_saves_a_recommender_that_recommends(cli, files: Files, tmp_path: Path) -> None:
+    ended = cli("train", files.train, "--out", tmp_path / "new" / "recommender")
     assert ended.code == 0
     assert ended.err == ""
     assert "Choosing per query pays" in ended.out
     assert "evaluation" not in ended.out
     assert f"prompt-oirl recommend {tmp_path / 'new' / 'recommender'}" in ended.out
-    assert run("recommend", tmp_path / "new" / "recommender", "How many apples?").code == 0
+    assert cli("recommend", tmp_path / "new" / "recommender", "How many apples?").code == 0
 
 
-def test_train_with_a_test_part_evaluates_on_it(run: Run, files: Files, tmp_path: Path) -> None:
-    made = run("train", files.raw, "--grader", "numeric", "--test-size", 0.3, "--out", tmp_path / "r", "--json")
+def test_train_with_a_test_part_evaluates_on_it(cli, files: Files, tmp_path: Path) -> None:
+    made = cli("train", files.raw, "--grader", "numeric", "--test-size", 0.3, "--out", tmp_path / "r", "--json")
     assert made.err == ""
     evaluation = made.json["evaluation"]
     assert evaluation["gain"]["low"] <= evaluation["gain"]["value"] <= evaluation["gain"]["high"]
     assert evaluation["is_leakage_checked"] is True
     assert made.json["selection"]["confidence"] == Recommender().confidence
-    without = run("train", files.train, "--out", tmp_path / "other", "--json").json
+    without = cli("train", files.train, "--out", tmp_path / "other", "--json").json
     assert without["evaluation"] is None
     assert without["folder"] == str(tmp_path / "other")
 
 
-def test_train_replaces_a_recommender_only_if_told(run: Run, files: Files, tmp_path: Path) -> None:
+def test_train_replaces_a_recommender_only_if_told(cli, files: Files, tmp_path: Path) -> None:
     folder = tmp_path / "recommender"
     shutil.copytree(files.recommender, folder)
     before = (folder / "manifest.json").read_bytes()
-    refused = run("train", files.test, "--out", folder)
+    refused = cli("train", files.test, "--out", folder)
     assert refused.code == 1
     assert "--overwrite" in refused.err
     assert (folder / "manifest.json").read_bytes() == before
-    assert run("train", files.test, "--out", folder, "--overwrite").code == 0
+    assert cli("train", files.test, "--out", folder, "--overwrite").code == 0
     assert (folder / "manifest.json").read_bytes() != before
     assert found_in(tmp_path) == {"recommender", *(f"recommender/{name}" for name in found_in(files.recommender))}
 
 
-def test_train_never_replaces_anything_else(run: Run, files: Files, tmp_path: Path) -> None:
+def test_train_never_replaces_anything_else(cli, files: Files, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine", encoding="utf-8")
-    ended = run("train", files.test, "--out", tmp_path, "--overwrite")
+    ended = cli("train", files.test, "--out", tmp_path, "--overwrite")
     assert ended.code == 1
     assert found_in(tmp_path) == {"thesis.txt"}
 
 
-def test_evaluate_prints_gain_interval_and_n(run: Run, files: Files) -> None:
-    ended = run("evaluate", files.recommender, files.test)
+def test_evaluate_prints_gain_interval_and_n(cli, files: Files) -> None:
+    ended = cli("evaluate", files.recommender, files.test)
     assert ended.code == 0
     for part in ("Success rate of the best single prompt", "95% interval [", "by bootstrap [", "groups", "trials"):
         assert part in ended.out
-    found = run("evaluate", files.recommender, files.test, "--json").json
+    found = cli("evaluate", files.recommender, files.test, "--json").json
     assert found["gain"]["value"] > 0
     assert found["n_dropped_as_seen"] == 0
 
 
-def test_evaluate_refuses_what_was_trained_on_and_says_the_way_out(run: Run, files: Files) -> None:
-    refused = run("evaluate", files.recommender, files.raw, "--grader", "numeric")
+def test_evaluate_refuses_what_was_trained_on_and_says_the_way_out(cli, files: Files) -> None:
+    refused = cli("evaluate", files.recommender, files.raw, "--grader", "numeric")
     assert (refused.code, refused.out) == (1, "")
     assert refused.err.startswith(f"error: {files.raw}")
     assert "in the training set" in refused.err
     assert "--drop-seen" in refused.err
-    allowed = run("evaluate", files.recommender, files.raw, "--grader", "numeric", "--drop-seen", "--json").json
+    allowed = cli("evaluate", files.recommender, files.raw, "--grader", "numeric", "--drop-seen", "--json").json
     assert allowed["n_dropped_as_seen"] > 150
-    shown = run("evaluate", files.recommender, files.raw, "--grader", "numeric", "--drop-seen").out
+    shown = cli("evaluate", files.recommender, files.raw, "--grader", "numeric", "--drop-seen").out
     assert f"{allowed['n_dropped_as_seen']} of {files.demonstrations.n_queries} queries were in training" in shown
 
 
-def test_evaluate_on_nothing_but_seen_queries_is_an_error(run: Run, files: Files) -> None:
-    ended = run("evaluate", files.recommender, files.train, "--drop-seen")
+def test_evaluate_on_nothing_but_seen_queries_is_an_error(cli, files: Files) -> None:
+    ended = cli("evaluate", files.recommender, files.train, "--drop-seen")
     assert ended.code == 1
     assert "name logs of other queries" in ended.err
 
 
-def test_recommend_one_and_several(run: Run, files: Files) -> None:
+def test_recommend_one_and_several(cli, files: Files) -> None:
     prompts = {prompt.id for prompt in files.demonstrations.prompts}
-    one = run("recommend", files.recommender, "[b]How many[/b] :apple: are left?")
+    one = cli("recommend", files.recommender, "[b]How many[/b] :apple: are left?")
     assert one.code == 0
     assert one.out.startswith("[b]How many[/b] :apple: are left?\n→ ")
     assert one.out.splitlines()[1].removeprefix("→ ").split(":")[0] in prompts
-    several = run("recommend", files.recommender, "How many apples?", ":apple: What is 7 × 8?", "--json").json
+    several = cli("recommend", files.recommender, "How many apples?", ":apple: What is 7 × 8?", "--json").json
     assert [found["query"] for found in several] == ["How many apples?", ":apple: What is 7 × 8?"]
     for found in several:
         assert {found["prompt_id"], *(other["prompt_id"] for other in found["runners_up"])} == prompts
@@ -271,7 +236,7 @@ BAD_FILES = {
 
 @pytest.mark.parametrize("command", ["inspect", "train", "evaluate"])
 @pytest.mark.parametrize("bad", BAD_FILES)
-def test_a_bad_file_is_one_error_that_names_it(run: Run, files: Files, tmp_path: Path, bad: str, command: str) -> None:
+def test_a_bad_file_is_one_error_that_names_it(cli, files: Files, tmp_path: Path, bad: str, command: str) -> None:
     name, text, problem = BAD_FILES[bad]
     path = write(tmp_path / name, text)
     arguments = {
@@ -279,11 +244,11 @@ def test_a_bad_file_is_one_error_that_names_it(run: Run, files: Files, tmp_path:
         "train": ["train", path, "--out", tmp_path / "out"],
         "evaluate": ["evaluate", files.recommender, path],
     }[command]
-    check_refused(run(*arguments), str(path), problem)
+    check_refused(cli(*arguments), str(path), problem)
     assert found_in(tmp_path) == {name}
 
 
-def check_refused(ended: Ended, *parts: str) -> None:
+def check_refused(ended, *parts: str) -> None:
     assert (ended.code, ended.out) == (1, "")
     assert ended.err.startswith("error: ")
     assert ended.err.endswith("\n")
@@ -292,26 +257,26 @@ def check_refused(ended: Ended, *parts: str) -> None:
         assert part in ended.err
 
 
-def test_a_truncated_parquet_file_is_refused(run: Run, files: Files, tmp_path: Path) -> None:
+def test_a_truncated_parquet_file_is_refused(cli, files: Files, tmp_path: Path) -> None:
     path = tmp_path / "cut.parquet"
     path.write_bytes(files.train.read_bytes()[:-200])
-    check_refused(run("train", path, "--out", tmp_path / "out"), str(path), "cut off")
+    check_refused(cli("train", path, "--out", tmp_path / "out"), str(path), "cut off")
     assert found_in(tmp_path) == {"cut.parquet"}
 
 
-def test_one_query_only_is_refused_in_training(run: Run, files: Files, tmp_path: Path) -> None:
+def test_one_query_only_is_refused_in_training(cli, files: Files, tmp_path: Path) -> None:
     path = tmp_path / "one.jsonl"
     write_demonstrations(files.demonstrations.select_queries(np.array([0])), path)
-    check_refused(run("train", path, "--out", tmp_path / "out"), str(path), "at least 2")
-    check_refused(run("train", path, "--out", tmp_path / "out", "--test-size", "0.5"), "at least two groups")
+    check_refused(cli("train", path, "--out", tmp_path / "out"), str(path), "at least 2")
+    check_refused(cli("train", path, "--out", tmp_path / "out", "--test-size", "0.5"), "at least two groups")
     assert found_in(tmp_path) == {"one.jsonl"}
 
 
-def test_a_prompt_without_a_trial_is_refused_in_training(run: Run, files: Files, tmp_path: Path) -> None:
+def test_a_prompt_without_a_trial_is_refused_in_training(cli, files: Files, tmp_path: Path) -> None:
     entries = [{"id": prompt.id, "template": prompt.template} for prompt in files.demonstrations.prompts]
     prompts = write(tmp_path / "prompts.json", json.dumps([*entries, {"id": "never", "text": "Never tried."}]))
     arguments = ("train", files.train, "--prompts", prompts, "--out", tmp_path / "out")
-    check_refused(run(*arguments), str(files.train), "'never'", "no scored trial")
+    check_refused(cli(*arguments), str(files.train), "'never'", "no scored trial")
     assert found_in(tmp_path) == {"prompts.json"}
 
 
@@ -326,46 +291,46 @@ def test_a_prompt_without_a_trial_is_refused_in_training(run: Run, files: Files,
         (["--prompts", "missing.yaml"], "missing.yaml"),
     ],
 )
-def test_bad_options_are_refused(run: Run, files: Files, tmp_path: Path, arguments: list[str], problem: str) -> None:
-    check_refused(run("train", files.test, "--out", tmp_path / "out", *arguments), problem)
+def test_bad_options_are_refused(cli, files: Files, tmp_path: Path, arguments: list[str], problem: str) -> None:
+    check_refused(cli("train", files.test, "--out", tmp_path / "out", *arguments), problem)
     assert found_in(tmp_path) == set()
 
 
-def test_a_place_that_cannot_be_written_is_refused(run: Run, files: Files) -> None:
-    check_refused(run("train", files.test, "--out", files.test / "inside"), str(files.test))
-    check_refused(run("demo", "--queries", 200, "--out", files.test / "inside"), str(files.test))
+def test_a_place_that_cannot_be_written_is_refused(cli, files: Files) -> None:
+    check_refused(cli("train", files.test, "--out", files.test / "inside"), str(files.test))
+    check_refused(cli("demo", "--queries", 200, "--out", files.test / "inside"), str(files.test))
 
 
-def test_damaged_and_missing_recommenders_are_refused(run: Run, files: Files, tmp_path: Path) -> None:
+def test_damaged_and_missing_recommenders_are_refused(cli, files: Files, tmp_path: Path) -> None:
     folder = tmp_path / "recommender"
     shutil.copytree(files.recommender, folder)
     write(folder / "state.json", (folder / "state.json").read_text(encoding="utf-8").replace("0", "1", 1))
-    check_refused(run("recommend", folder, "How many?"), "state.json", "sha256")
+    check_refused(cli("recommend", folder, "How many?"), "state.json", "sha256")
     (folder / "state.json").unlink()
-    check_refused(run("evaluate", folder, files.test), "state.json", "missing")
-    check_refused(run("recommend", tmp_path / "nowhere", "How many?"), "nowhere", "train")
+    check_refused(cli("evaluate", folder, files.test), "state.json", "missing")
+    check_refused(cli("recommend", tmp_path / "nowhere", "How many?"), "nowhere", "train")
 
 
-def test_an_empty_query_is_refused(run: Run, files: Files) -> None:
-    check_refused(run("recommend", files.recommender, "How many?", " "), "non-empty")
+def test_an_empty_query_is_refused(cli, files: Files) -> None:
+    check_refused(cli("recommend", files.recommender, "How many?", " "), "non-empty")
 
 
-def test_reproduce_without_data_names_the_ways_to_it(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reproduce_without_data_names_the_ways_to_it(cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PROMPT_OIRL_DATA", raising=False)
     monkeypatch.setattr("pooch.os_cache", lambda project: tmp_path / "cache" / project)
     ways = ("--data", "PROMPT_OIRL_DATA", "prompt-oirl download")
-    check_refused(run("reproduce", "--out", tmp_path / "out"), "cache", *ways)
-    check_refused(run("reproduce", "--out", tmp_path / "out", "--data", tmp_path / "no"), "no", *ways)
+    check_refused(cli("reproduce", "--out", tmp_path / "out"), "cache", *ways)
+    check_refused(cli("reproduce", "--out", tmp_path / "out", "--data", tmp_path / "no"), "no", *ways)
     assert found_in(tmp_path) == set()
 
 
-def test_reproduce_refuses_an_array_that_is_a_pickle_of_anything_else(run: Run, tmp_path: Path) -> None:
+def test_reproduce_refuses_an_array_that_is_a_pickle_of_anything_else(cli, tmp_path: Path) -> None:
     marks = tmp_path / "marks"
     folder = tmp_path / "data" / "prompt-oirl" / "active_results"
     folder.mkdir(parents=True)
     (tmp_path / "data" / "prompt-oirl" / "llama_exps").mkdir()
     np.save(folder / "ALL_gsm8k_10.npy", np.array({"a": _Evil(str(marks))}, dtype=object), allow_pickle=True)
-    ended = run("reproduce", "--only", "published", "--data", tmp_path / "data", "--out", tmp_path / "out", "--json")
+    ended = cli("reproduce", "--only", "published", "--data", tmp_path / "data", "--out", tmp_path / "out", "--json")
     assert not marks.exists()
     lines = ended.err.splitlines()
     assert (ended.code, ended.out) == (1, "")
@@ -387,41 +352,39 @@ def test_the_evil_array_would_run_code_in_a_plain_unpickler(tmp_path: Path) -> N
     assert (tmp_path / "marks").exists()
 
 
-def test_reproduce_refuses_an_unknown_table(run: Run, tmp_path: Path) -> None:
+def test_reproduce_refuses_an_unknown_table(cli, tmp_path: Path) -> None:
     (tmp_path / "llama_exps").mkdir()
-    check_refused(run("reproduce", "--only", "leek", "--data", tmp_path, "--out", tmp_path / "out"), "leek", "leakage")
+    check_refused(cli("reproduce", "--only", "leek", "--data", tmp_path, "--out", tmp_path / "out"), "leek", "leakage")
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.real_logs
-def test_reproduce_a_cheap_table_and_find_it_again(run: Run, data_folder: Path, tmp_path: Path) -> None:
+def test_reproduce_a_cheap_table_and_find_it_again(cli, data_folder: Path, tmp_path: Path) -> None:
     arguments = ("reproduce", "--only", "leakage", "--fast", "--data", data_folder, "--out", tmp_path)
-    first = run(*arguments)
+    first = cli(*arguments)
     assert first.code == 0
     assert "Rows: leakage 6\n3 parts computed, 0 kept" in first.out
     assert "reproducing: 3 of 3 (leakage)" in first.err
-    again = run(*arguments, "--json").json
+    again = cli(*arguments, "--json").json
     assert (again["computed"], again["kept"], again["rows"]) == (0, 3, 6)
     assert again["folder"] == str(tmp_path)
 
 
-def test_download_without_a_network_names_the_ways_out(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_download_without_a_network_names_the_ways_out(cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("prompt_oirl.sources.download.BASE_URLS", ("http://127.0.0.1:9",))
     monkeypatch.setattr("time.sleep", lambda _: None)
-    ended = run("download", "--out", tmp_path)
+    ended = cli("download", "--out", tmp_path)
     check_refused(ended, "--data", "PROMPT_OIRL_DATA")
     assert found_in(tmp_path) == set()
 
 
-def test_download_says_where_the_files_are(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_download_says_where_the_files_are(cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fetch(folder: Path | None, *, progress: Callable[[int, int], None]) -> Path:
         progress(2, 2)
         return tmp_path if folder is None else folder
 
     monkeypatch.setattr("prompt_oirl.sources.download.download", fetch)
-    ended = run("download")
+    ended = cli("download")
     assert ended.out == f"All files are in {tmp_path} and verified.\n"
     assert ended.err == "downloading: 2 of 2 (verified)\n"
-    assert str(tmp_path / "here") in run("download", "--out", tmp_path / "here").out
+    assert str(tmp_path / "here") in cli("download", "--out", tmp_path / "here").out

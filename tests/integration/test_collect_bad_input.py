@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from prompt_oirl.records import Query
 from prompt_oirl.testing import Faults, SimulatedLLM, WorldAnswerer
 
 N_QUERIES = 10
@@ -113,6 +114,11 @@ def gold_of_another_name(setting: Setting, folder: Path) -> tuple[list[object], 
     return ["--queries", path, "--grader", "numeric"], (str(path), "'golden'", "gold")
 
 
+def gold_that_is_no_number(setting: Setting, folder: Path) -> tuple[list[object], tuple[str, ...]]:
+    path = written(folder / "bad.csv", "query,gold\nHow many?,1\nHow much?,plenty\n")
+    return ["--queries", path, "--grader", "numeric"], ("'plenty'", "'How much?'", "'numeric'", "correct it")
+
+
 def two_golds(setting: Setting, folder: Path) -> tuple[list[object], tuple[str, ...]]:
     path = written(folder / "bad.csv", "query,gold\nHow many?,1\nHow many?,2\n")
     return ["--queries", path], (str(path), "row 3", "keep one of the two")
@@ -207,6 +213,7 @@ SPOILT: tuple[Spoil, ...] = (
     missing_queries,
     missing_gold,
     gold_of_another_name,
+    gold_that_is_no_number,
     two_golds,
     unknown_grader,
     unknown_strategy,
@@ -248,15 +255,24 @@ def test_nothing_is_bought(spoil: Spoil, setting: Setting, cli, read_run, tmp_pa
         assert cli(*setting.command()).code == 0
 
 
-def test_a_gold_answer_that_cannot_be_read_costs_nothing_twice(setting: Setting, cli, read_run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [(), ("--plan",)], ids=["collect", "plan"])
+def test_a_gold_answer_that_cannot_be_read_costs_nothing(more, setting: Setting, cli, read_run, tmp_path: Path) -> None:
     rows = "query,gold\nHow many?,1\nHow much?,{}\n"
     queries = written(tmp_path / "two.csv", rows.format("plenty"))
-    command = setting.command("--queries", queries, "--grader", "numeric")
-    check_refused(cli(*command), "plenty", "How much?")
-    assert read_run(setting.out).answers.keys() == read_run(setting.out).outcomes.keys()
-    assert len(read_run(setting.out).answers) == setting.llm.requests
+    command = setting.command("--queries", queries)
+    graded = (*command, "--grader", "numeric")
+    check_refused(cli(*graded, *more), "'plenty'", Query("How much?").id, "'How much?'", "'numeric'", "correct it")
+    assert setting.llm.requests == 0
+    assert not setting.out.exists()
+
+    assert cli(*command).code == 0  # without a grader any gold will do
+    before = read_run(setting.out)
+    check_refused(cli(*graded, "--samples", 2, *more), "'plenty'")
+    assert read_run(setting.out) == before
+    assert setting.llm.requests == 2 * len(setting.grid.world.prompts)
+
     written(queries, rows.format("3"))
-    assert cli(*command).code == 0
+    assert cli(*graded).code == 0
     assert setting.llm.requests == 2 * len(setting.grid.world.prompts)
 
 
@@ -410,24 +426,8 @@ def test_a_damaged_store_is_left_as_it_is(damage: Callable[[Path], str], setting
         check_refused(cli(*command), str(setting.out), said)
     assert setting.llm.requests == 20
     for name, content in before.items():
-        assert not content or (setting.out / name).read_bytes() == content, name
+        assert (setting.out / name).read_bytes() == content, name
     assert not setting.out.with_suffix(".jsonl").exists()
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 12 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(folder)]
-    try:
-        done = subprocess.run(mount, check=False, capture_output=True, text=True)
-    except OSError as error:
-        pytest.skip(f"no small disk can be made: {error}")
-    if done.returncode:
-        pytest.skip(f"no small disk can be made: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_disk_that_fills_up(small_disk: Path, make_grid, cli, read_run) -> None:

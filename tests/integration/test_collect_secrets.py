@@ -160,8 +160,8 @@ def test_failures_and_their_messages(grid, spawn, read_run, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("module", "name", "method"),
     [
+        ("runs.store", "RunStore", "make_room"),
         ("runs.store", "RunStore", "save"),
-        ("runs.store", "RunStore", "claim"),
         ("collect.client.openai_client", "OpenAIClient", "_read"),
         ("collect.client.openai_client", "OpenAIClient", "complete"),
     ],

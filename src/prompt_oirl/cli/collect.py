@@ -12,9 +12,6 @@ from prompt_oirl.cli.options import AsJson, DataFolder, Seed
 
 __all__ = ["collect"]
 
-_BUDGET_REACHED = 3
-_INTERRUPTED = 130
-
 
 def collect(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.", show_default=False)],
@@ -64,48 +61,33 @@ def collect(
 
     Example: prompt-oirl collect --queries questions.jsonl --prompts prompts.yaml --model gpt-4o-mini --plan --out run/
     """
-    from prompt_oirl.cli import collecting
-    from prompt_oirl.collect.client.settings import ClientSettings
-    from prompt_oirl.collect.order import Order
+    from prompt_oirl.cli import collect_clients, collect_orders, collecting
     from prompt_oirl.collect.plan.budget import Budget
     from prompt_oirl.runs.configuration import SamplingParameters
 
     parameters = SamplingParameters(temperature, top_p, max_answer_tokens, sampling_seed, tuple(stop or ()), extra)
-    configuration = collecting.configuration_of(model, base_url, local=local, parameters=parameters)
-    questions, prompt_set = collecting.questions_and_prompts(
-        queries, prompts, dataset=dataset, part=part, data=data, require_gold=grader is not None
-    )
-    budget = Budget(max_calls, max_tokens, max_usd)
-    order = Order(
-        configuration=configuration,
-        questions=questions,
-        prompts=prompt_set,
+    order = collect_orders.order_of(
+        collect_orders.configuration_of(model, base_url, local=local, parameters=parameters),
+        *collect_orders.questions_and_prompts(
+            queries, prompts, dataset=dataset, part=part, data=data, require_gold=grader is not None
+        ),
         n_samples=samples,
-        strategy=collecting.strategy_of(strategy, fraction=fraction, seed=seed, grader=grader),
-        grader=collecting.grader_of(grader),
-        budget=budget,
-        price=collecting.price_of(configuration.model, prices, budget=budget),
+        strategy=collect_orders.strategy_of(strategy, fraction=fraction, seed=seed, grader=grader),
+        grader=grader,
+        budget=Budget(max_calls, max_tokens, max_usd),
+        prices=prices,
         tokenizer=tokenizer,
         retry_failed=retry_failed,
     )
     if plan:
         collecting.show_plan(order, out, store_url=store, as_json=as_json)
         return
-    settings = ClientSettings(
-        api_key_variable=api_key_env,
-        timeout=timeout,
-        max_attempts=max_attempts,
-        requests_per_minute=rpm,
-        tokens_per_minute=tpm,
-    )
-    collector = collecting.collector_of(
+    collector = collect_clients.collector_of(
         engine,
-        settings,
+        collect_clients.settings_of(api_key_env, rpm=rpm, tpm=tpm, timeout=timeout, max_attempts=max_attempts),
         scheduler=scheduler,
         local=local,
         batch_size=batch_size,
-        concurrency=collecting.slots(concurrency, local=local, batch_size=batch_size),
+        concurrency=concurrency,
     )
-    ending = collecting.buy(order, out, collector, store_url=store, grader=grader, as_json=as_json)
-    if ending != "done":
-        raise typer.Exit(_BUDGET_REACHED if ending == "budget" else _INTERRUPTED)
+    collecting.exit_as(collecting.buy(order, out, collector, store_url=store, grader=grader, as_json=as_json))

@@ -43,26 +43,18 @@ def critique(
 
     Example: prompt-oirl critique run/
     """
-    from prompt_oirl.cli import collecting
-    from prompt_oirl.collect.client.settings import ClientSettings
+    from prompt_oirl.cli import collect_clients, collect_orders, collecting
     from prompt_oirl.collect.plan.budget import Budget
 
-    settings = ClientSettings(
-        api_key_variable=api_key_env,
-        timeout=timeout,
-        max_attempts=max_attempts,
-        requests_per_minute=rpm,
-        tokens_per_minute=tpm,
-    )
+    settings = collect_clients.settings_of(api_key_env, rpm=rpm, tpm=tpm, timeout=timeout, max_attempts=max_attempts)
     ending = collecting.judge(
         run,
-        collecting.critic_of(template, temperature=temperature, max_tokens=max_answer_tokens),
-        collecting.client_maker(settings, local=local, batch_size=batch_size),
+        collect_orders.critic_of(template, temperature=temperature, max_tokens=max_answer_tokens),
+        collect_clients.client_maker(settings, local=local, batch_size=batch_size),
         budget=Budget(max_calls, max_tokens, max_usd),
         prices=prices,
-        concurrency=collecting.slots(concurrency, local=local, batch_size=batch_size),
+        concurrency=collect_clients.slots(concurrency, local=local, batch_size=batch_size),
         retry_failed=retry_failed,
         as_json=as_json,
     )
-    if ending != "done":
-        raise typer.Exit({"budget": 3, "interrupted": 130}[ending])
+    collecting.exit_as(ending)

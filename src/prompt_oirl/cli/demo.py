@@ -29,10 +29,9 @@ def demo(
 
     Example: prompt-oirl demo --out prompt-oirl-demo
     """
-    from prompt_oirl.cli.collecting import say_that_it_drains
     from prompt_oirl.cli.render import error_console, print_json
     from prompt_oirl.cli.render_demo import print_demo
-    from prompt_oirl.cli.render_runs import collecting_progress
+    from prompt_oirl.cli.render_runs import collecting_progress, say_that_it_drains
     from prompt_oirl.testing.demo import run_demo
 
     say = error_console()

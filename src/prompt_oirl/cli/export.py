@@ -26,14 +26,15 @@ def export(
 
     Example: prompt-oirl export run/ --to demonstrations.parquet
     """
-    from prompt_oirl.cli.collecting import grader_of
     from prompt_oirl.cli.files import open_run
     from prompt_oirl.cli.render import print_json
     from prompt_oirl.cli.render_runs import print_export
+    from prompt_oirl.grading import get_grader
     from prompt_oirl.runs.export import write_export
 
     with open_run(run) as opened:
-        written = write_export(opened.store, to, grader=grader_of(grader), allow_ungraded=ungraded)
+        graded_by = None if grader is None else get_grader(grader)
+        written = write_export(opened.store, to, grader=graded_by, allow_ungraded=ungraded)
     if as_json:
         print_json(written.to_dict())
     else:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
+from rich.text import Text
 
 from prompt_oirl.cli.render import console, error_console, interval, percent, points, rate, shortened, table
 from prompt_oirl.collect.collected import Collected
@@ -30,6 +31,8 @@ __all__ = [
     "print_export",
     "print_plan",
     "print_regrading",
+    "say_that_it_drains",
+    "say_warning",
 ]
 
 _SECONDS_BETWEEN_LINES = 10.0
@@ -200,3 +203,13 @@ def print_critique(evaluation: CritiqueEvaluation) -> None:
         f"It needs the answers of all prompts, and {critiques.spending.requests:,} requests with "
         f"{critiques.spending.tokens:,} tokens to judge them"
     )
+
+
+def say_warning(message: str) -> None:
+    """Say on standard error what looks wrong, though calls may succeed."""
+    error_console().print(Text.assemble(("warning:", "bold yellow"), " ", message))
+
+
+def say_that_it_drains() -> None:
+    """Say what the first Ctrl-C waits for."""
+    error_console().print("stopping: waiting for the calls under way; press Ctrl-C again to stop at once")

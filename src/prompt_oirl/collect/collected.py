@@ -33,4 +33,4 @@ class Collected:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON can hold them."""
-        return asdict(self) | {"spending": asdict(self.spending) | {"tokens": self.spending.tokens}}
+        return asdict(self) | {"spending": self.spending.to_dict()}

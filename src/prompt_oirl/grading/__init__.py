@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prompt_oirl.grading.choice import ChoiceGrader
 from prompt_oirl.grading.function import CallableGrader
+from prompt_oirl.grading.golds import check_golds
 from prompt_oirl.grading.names import GRADER_NAMES, get_grader
 from prompt_oirl.grading.numeric import NumericGrader
 from prompt_oirl.grading.protocol import Grade, Grader
@@ -20,5 +21,6 @@ __all__ = [
     "NumericGrader",
     "PublishedGrader",
     "RegexGrader",
+    "check_golds",
     "get_grader",
 ]

@@ -23,8 +23,10 @@ def read(database: Database) -> RunConfiguration:
     """
     if database.path is not None and not database.path.is_file():
         raise StoreError(f"{database.name}: there is no such file; put back a copy of it, or use another --out")
-    with database.reading() as connection:
-        found = _found(connection, database.name)
+    found = None
+    if database.path is None or database.path.stat().st_size:  # SQLite would begin to write into an empty file
+        with database.reading() as connection:
+            found = _found(connection, database.name)
     if found is None:
         raise StoreError(f"{database.name}: there is no run in it; put back a copy of it, or use another --out")
     return found

@@ -9,9 +9,8 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 
 from prompt_oirl.errors import DataError, StoreError
 from prompt_oirl.prompts import check_distinct
-from prompt_oirl.records import Prompt, Query
+from prompt_oirl.records import Prompt, Query, Question
 from prompt_oirl.runs.database import Database
-from prompt_oirl.runs.queries import RunQuery
 from prompt_oirl.runs.rows import prompt_definition, prompt_of
 from prompt_oirl.runs.schema import cells, grades, metadata, prompts, queries
 
@@ -21,7 +20,7 @@ _BATCH = 500
 """Of ids in one statement."""
 
 
-def register(database: Database, given_queries: Sequence[RunQuery], given_prompts: Sequence[Prompt]) -> None:
+def register(database: Database, given_queries: Sequence[Question], given_prompts: Sequence[Prompt]) -> None:
     """Add what is new, and replace golds that have changed; a gold that is not given stays as it was.
 
     Grades of the answers to a query whose gold has changed are removed: they are no longer its grades.
@@ -40,10 +39,10 @@ def register(database: Database, given_queries: Sequence[RunQuery], given_prompt
         _add_prompts(connection, given_prompts, name=database.name)
 
 
-def read_queries_of(connection: Connection) -> tuple[RunQuery, ...]:
+def read_queries_of(connection: Connection) -> tuple[Question, ...]:
     """Return the queries in the order of their registration."""
     rows = connection.execute(select(queries.c.text, queries.c.gold).order_by(queries.c.position))
-    return tuple(RunQuery(Query(text), gold) for text, gold in rows)
+    return tuple(Question(Query(text), gold) for text, gold in rows)
 
 
 def read_prompts_of(connection: Connection) -> tuple[Prompt, ...]:
@@ -52,8 +51,8 @@ def read_prompts_of(connection: Connection) -> tuple[Prompt, ...]:
     return tuple(prompt_of(id, definition) for id, definition in rows)
 
 
-def _distinct(given: Sequence[RunQuery]) -> dict[str, RunQuery]:
-    by_id: dict[str, RunQuery] = {}
+def _distinct(given: Sequence[Question]) -> dict[str, Question]:
+    by_id: dict[str, Question] = {}
     for each in given:
         first = by_id.setdefault(each.query.id, each)
         if first.gold != each.gold:
@@ -64,7 +63,7 @@ def _distinct(given: Sequence[RunQuery]) -> dict[str, RunQuery]:
     return by_id
 
 
-def _add_queries(connection: Connection, given: dict[str, RunQuery]) -> None:
+def _add_queries(connection: Connection, given: dict[str, Question]) -> None:
     stored = {row.id: row.gold for row in connection.execute(select(queries.c.id, queries.c.gold))}
     new = [each for id, each in given.items() if id not in stored]
     rows = [

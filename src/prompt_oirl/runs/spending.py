@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 __all__ = ["Spending"]
 
@@ -25,6 +25,10 @@ class Spending:
     def tokens(self) -> int:
         """Prompt and completion tokens together."""
         return self.prompt_tokens + self.completion_tokens
+
+    def to_dict(self) -> dict[str, int]:
+        """Return the counts and the tokens together as JSON can hold them."""
+        return asdict(self) | {"tokens": self.tokens}
 
     def __add__(self, more: Spending) -> Spending:
         """Return both together."""

@@ -13,14 +13,13 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from prompt_oirl.errors import ParameterError, StoreError
 from prompt_oirl.grading import Grade
-from prompt_oirl.records import Prompt
+from prompt_oirl.records import Prompt, Question
 from prompt_oirl.runs import schema
 from prompt_oirl.runs.cells import Cell, Purpose
 from prompt_oirl.runs.configuration import RunConfiguration
 from prompt_oirl.runs.database import Database, is_full
 from prompt_oirl.runs.opening import check_same, create_or_read, read
 from prompt_oirl.runs.outcomes import FailureKind
-from prompt_oirl.runs.queries import RunQuery
 from prompt_oirl.runs.registration import read_prompts_of, read_queries_of, register
 from prompt_oirl.runs.reserve import Reserve
 from prompt_oirl.runs.rows import StoredOutcome, cell_of, cell_row, outcome_row, stored_outcome
@@ -98,11 +97,6 @@ class RunStore:
         return self._database.path is not None
 
     @property
-    def is_quick(self) -> bool:
-        """Whether claiming and saving some rows takes about a millisecond: where no network is between."""
-        return self.is_local
-
-    @property
     def name(self) -> str:
         """The file or the address, without a password."""
         return self._database.name
@@ -151,7 +145,7 @@ class RunStore:
         """
         check_same(configuration, self.configuration, name=self.name)
 
-    def register(self, queries: Sequence[RunQuery], prompts: Sequence[Prompt]) -> None:
+    def register(self, queries: Sequence[Question], prompts: Sequence[Prompt]) -> None:
         """Add what is new, and replace golds that have changed; a gold that is not given stays as it was.
 
         Grades of the answers to a query whose gold has changed are removed: they have to be graded again.
@@ -163,7 +157,7 @@ class RunStore:
         """
         register(self._database, queries, prompts)
 
-    def queries(self) -> tuple[RunQuery, ...]:
+    def queries(self) -> tuple[Question, ...]:
         """Return the queries in the order of their registration."""
         with self._database.reading() as connection:
             return read_queries_of(connection)
@@ -216,6 +210,15 @@ class RunStore:
                 return
             last = rows[-1].key
 
+    def make_room(self) -> None:
+        """Keep space free for what is about to be bought; a server's disk is the server's.
+
+        Raises:
+            StoreError: The disk is full, so that what is bought could not be saved.
+        """
+        if self._reserve is not None:
+            self._reserve.make()
+
     def claim(self, cells: Sequence[Cell], *, worker: str, seconds: float, retry_failed: bool = False) -> list[Cell]:
         """Take cells for a worker for so many seconds; return those that it holds now, in the order given.
 
@@ -233,8 +236,7 @@ class RunStore:
         """
         if not worker or seconds <= 0:
             raise ParameterError(f"worker={worker!r}, seconds={seconds}: a name and more than 0 seconds are needed")
-        if self._reserve is not None:
-            self._reserve.make()
+        self.make_room()
         held: set[bytes] = set()
         with self._database.writing() as connection:
             now = self._now(connection)
@@ -374,7 +376,7 @@ class RunStore:
     def _now(self, connection: Connection) -> float:
         if self._clock is not None:
             return self._clock()
-        return time.time() if self.is_local else self._database.time(connection)
+        return time.time() if self._database.path else self._database.time(connection)
 
     def _all(self, statement: Select[Any]) -> list[Any]:
         with self._database.reading() as connection:

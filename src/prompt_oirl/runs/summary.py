@@ -89,8 +89,8 @@ class RunSummary:
         return asdict(self) | {
             "n_failures": self.n_failures,
             "prompts": [prompt.to_dict() for prompt in self.prompts],
-            "spending": asdict(self.spending) | {"tokens": self.spending.tokens},
-            "spending_on_critiques": asdict(self.spending_on_critiques) | {"tokens": self.spending_on_critiques.tokens},
+            "spending": self.spending.to_dict(),
+            "spending_on_critiques": self.spending_on_critiques.to_dict(),
         }
 
 

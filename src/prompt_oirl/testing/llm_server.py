@@ -30,6 +30,7 @@ __all__ = ["main"]
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _STANDARD_INPUT = 0
+_LAST_PORT = 65_535
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--queries", type=int, default=SyntheticWorld.n_queries, help="queries of the world")
     parser.add_argument("--independent", action="store_true", help="draw each answer of the world anew")
     parser.add_argument("--model", default="simulated-llm", help="name of the model")
-    parser.add_argument("--port", type=int, default=0, help="0 for one that is free")
+    parser.add_argument("--port", type=_port, default=0, help="0 for one that is free")
     parser.add_argument(
         "--faults",
         default="{}",
@@ -63,6 +64,14 @@ def _parser() -> argparse.ArgumentParser:
         help='fields of Faults, such as {"rate_limited": 0.2, "burst": {"every": 100, "length": 10}}',
     )
     return parser
+
+
+def _port(text: str) -> int:
+    """Return the number of a port; argparse says what is wrong with another text."""
+    number = int(text) if text.isascii() and text.isdigit() else -1
+    if not 0 <= number <= _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: a number from 0 to {_LAST_PORT} is needed")
+    return number
 
 
 def _answerer(options: argparse.Namespace) -> Answerer:

@@ -130,7 +130,7 @@ class SimulatedLLM:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((_HOST, self.port))
-        except OSError as error:
+        except (OSError, OverflowError) as error:
             listener.close()
             raise ParameterError(f"port={self.port}: {error}; name another, or 0 for one that is free") from error
         self.port = listener.getsockname()[1]

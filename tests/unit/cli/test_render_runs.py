@@ -15,6 +15,7 @@ from prompt_oirl.cli.render_runs import (
     print_export,
     print_plan,
     print_regrading,
+    say_warning,
 )
 from prompt_oirl.collect.collected import Collected
 from prompt_oirl.collect.critique.critic import Critiques
@@ -193,3 +194,10 @@ def test_on_a_terminal_there_is_a_bar(capsys: pytest.CaptureFixture[str], monkey
     assert said.out == ""
     assert "10/40" in said.err
     assert "2 failed, 2.5/s, 1,234 tokens, 16 at once" in said.err
+
+
+def test_a_warning_is_shown_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    say_warning("the server lists [red]other[/b] models")
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == "warning: the server lists [red]other[/b] models\n"

@@ -53,3 +53,16 @@ def test_a_failure_has_an_attempt() -> None:
 
 def test_tokens_are_those_of_prompts_and_completions() -> None:
     assert Spending(prompt_tokens=3, completion_tokens=4).tokens == 7
+
+
+def test_spending_as_a_record_names_the_tokens_together() -> None:
+    record = Spending(5, 3, 1, prompt_tokens=30, completion_tokens=4, uncounted=1).to_dict()
+    assert record == {
+        "requests": 5,
+        "answered": 3,
+        "failed": 1,
+        "prompt_tokens": 30,
+        "completion_tokens": 4,
+        "uncounted": 1,
+        "tokens": 34,
+    }

@@ -6,7 +6,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -188,22 +187,6 @@ def test_a_full_disk_keeps_what_was_saved_and_says_what_to_do(path: Path) -> Non
         store.save([StoredOutcome(cell(3), ANSWER)])
     with open_store(path) as store:
         assert len(store.states()) == 4
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 12 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(folder)]
-    try:
-        done = subprocess.run(mount, check=False, capture_output=True, text=True)
-    except OSError as error:
-        pytest.skip(f"no small disk can be made: {error}")
-    if done.returncode:
-        pytest.skip(f"no small disk can be made: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def fill(folder: Path, *, leave: int) -> Path:

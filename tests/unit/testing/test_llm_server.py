@@ -72,6 +72,14 @@ def test_it_replays_the_release(data_folder: Path) -> None:
     assert response.status_code == 400
 
 
+@pytest.mark.parametrize("port", ["99999", "-1", "http", "65536"])
+def test_a_port_that_is_none_is_wrong_usage(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--world", "0", f"--port={port}"])
+    assert ended.value.code == 2
+    assert f"argument --port: '{port}' is no port: a number from 0 to 65535 is needed" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

@@ -297,6 +297,11 @@ def test_it_can_be_opened_again_at_the_same_address() -> None:
     assert llm.requests == 2
 
 
+def test_a_port_that_is_none_is_named() -> None:
+    with pytest.raises(ParameterError, match="port=99999"), SimulatedLLM([say_two], port=99999):
+        pass
+
+
 def test_a_taken_port_and_no_answerer_are_named(llm: SimulatedLLM) -> None:
     with pytest.raises(ParameterError, match=f"port={llm.port}"), SimulatedLLM([say_two], port=llm.port):
         pass

@@ -169,7 +169,7 @@ class Critiques:
     def to_dict(self) -> dict[str, Any]:
         """Return the counts and the spending as JSON can hold them."""
         counts = {name: value for name, value in vars(self).items() if name.startswith("n_")}
-        return counts | {"spending": asdict(self.spending) | {"tokens": self.spending.tokens}}
+        return counts | {"spending": self.spending.to_dict()}
 
 
 def critiques_of(store: RunStore, demonstrations: Demonstrations, critic: Critic) -> Critiques:

@@ -8,7 +8,7 @@ best on the very queries it is judged on; nobody can choose so.) Self-criticism 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,7 +74,7 @@ class CritiqueEvaluation:
         return vars(self) | {
             **{name: getattr(self, name).to_dict() for name in estimates},
             "critiques": self.critiques.to_dict(),
-            "spending_on_answers": asdict(self.spending_on_answers) | {"tokens": self.spending_on_answers.tokens},
+            "spending_on_answers": self.spending_on_answers.to_dict(),
         }
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import pytest
 from hypothesis import given
@@ -106,6 +107,26 @@ TABLE: list[tuple[str, tuple[bool, float] | None]] = [
 ]
 
 
+PARTS = [
+    "Verdict: ",
+    "Probability ",
+    "correct ",
+    "incorrect",
+    "is ",
+    "0",
+    "9",
+    ".",
+    ",",
+    "/",
+    "-",
+    ":",
+    " ",
+    "\n",
+    "%",
+    "a",
+]
+
+
 @pytest.mark.parametrize(("reply", "expected"), TABLE, ids=range(len(TABLE)))
 def test_a_reply_is_read_as_it_says(reply: str, expected: tuple[bool, float] | None) -> None:
     assert read_verdict(reply) == (None if expected is None else Verdict(*expected))
@@ -124,14 +145,22 @@ def test_a_probability_is_one(probability: float) -> None:
         Verdict(True, probability)
 
 
-@given(st.text(max_size=200))
-def test_no_reply_is_an_error(reply: str) -> None:
-    read_verdict(reply)
+@given(st.lists(st.sampled_from(PARTS) | st.text(max_size=3), max_size=20).map("".join))
+def test_whatever_the_reply_it_has_a_verdict_or_none(reply: str) -> None:
+    verdict = read_verdict(reply)
+    assert verdict is None or (isinstance(verdict, Verdict) and 0 <= verdict.probability <= 1)
 
 
-@given(st.sampled_from(["Verdict: ", "Probability ", "correct ", "0", "9", ".", "-", " ", "\n", "%", "a"]))
+@given(st.lists(st.sampled_from(PARTS), max_size=20).map("".join))
+def test_case_and_emphasis_do_not_matter(reply: str) -> None:
+    assert read_verdict(f"**{reply.upper()}**") == read_verdict(reply)
+
+
+@pytest.mark.parametrize("part", PARTS)
 def test_long_replies_take_no_long(part: str) -> None:
+    start = time.perf_counter()
     read_verdict(part * 5000)
+    assert time.perf_counter() - start < 2  # some milliseconds, but minutes where a pattern tries all ways to match
 
 
 @given(st.integers(0, 100), st.booleans())

@@ -359,8 +359,12 @@ async def test_close_ends_what_is_under_way(tiny_llama: Path, made: list[Outcome
         await client.complete(asking(QUESTIONS[0]), GREEDY)
 
 
-async def test_close_before_anything(tiny_llama: Path) -> None:
-    await LocalClient(tiny_llama).close()
+async def test_close_before_anything(hollow: Path) -> None:
+    client = LocalClient(hollow)
+    await client.close()
+    await client.close()
+    with pytest.raises(LLMError, match="closed; make another"):
+        await client.complete(asking(QUESTIONS[0]), GREEDY)
 
 
 @pytest.mark.parametrize("module", ["torch", "transformers"])
