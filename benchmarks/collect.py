@@ -36,7 +36,14 @@ LATENCIES = (0.0, 0.05)
 MODEL = "simulated-llm"
 
 
-async def ask_bare(base_url: str, conversations: Sequence[Sequence[Message]]) -> int:
+def conversations(world: SyntheticWorld) -> Iterator[tuple[Message, ...]]:
+    """Yield what is asked, each conversation made when it is asked for."""
+    for query in world.queries:
+        for prompt in world.prompts:
+            yield prompt.messages(query)
+
+
+async def ask_bare(base_url: str, conversations: Iterable[Sequence[Message]]) -> int:
     """Ask everything with as many tasks as calls may be in flight; return how many were answered."""
     client = OpenAIClient(MODEL, base_url)
     left, outcomes = iter(conversations), []
@@ -82,19 +89,19 @@ def server(seed: int, n_queries: int, latency: float) -> AbstractContextManager[
 
 def measure(world: SyntheticWorld, *, latency: float, n_pairs: int) -> dict[str, object]:
     """Time both ways in turn."""
-    conversations = [prompt.messages(query) for query in world.queries for prompt in world.prompts]
+    n_calls = len(world.queries) * len(world.prompts)
     bare: list[tuple[float, float]] = []
     collected: list[tuple[float, float]] = []
     with server(world.seed, world.n_queries, latency) as base_url, tempfile.TemporaryDirectory() as folder:
-        asyncio.run(ask_bare(base_url, list(islice(conversations, 200))))  # the first calls import and compile
+        asyncio.run(ask_bare(base_url, islice(conversations(world), 200)))  # the first calls import and compile
         for number in range(n_pairs):
             run = Path(folder) / str(number)
             ways = [
                 lambda: bare.append(
-                    timed(lambda: asyncio.run(ask_bare(base_url, conversations)), expected=len(conversations))
+                    timed(lambda: asyncio.run(ask_bare(base_url, conversations(world))), expected=n_calls)
                 ),
                 lambda run=run: collected.append(
-                    timed(lambda: asyncio.run(collect(base_url, world, run)), expected=len(conversations))
+                    timed(lambda: asyncio.run(collect(base_url, world, run)), expected=n_calls)
                 ),
             ]
             for way in ways if number % 2 == 0 else reversed(ways):
@@ -102,7 +109,7 @@ def measure(world: SyntheticWorld, *, latency: float, n_pairs: int) -> dict[str,
     ratios = [ours / theirs for (ours, _), (theirs, _) in zip(collected, bare, strict=True)]
     return {
         "latency": latency,
-        "calls": len(conversations),
+        "calls": n_calls,
         "concurrency": CONCURRENCY,
         "pairs": n_pairs,
         "collect_calls_per_second": round(statistics.median(each for each, _ in collected)),

@@ -133,6 +133,7 @@ class Ledger:
         self.budget = budget
         self._spending = spent
         self._estimated = _Amount(0, *uncounted)
+        self._spent = self._summed()
         self._price = price
         self._counter = counter
         self._max_answer_tokens = max_answer_tokens
@@ -201,6 +202,7 @@ class Ledger:
             self._settle_completion(reservation, outcome)
         else:
             self._settle_failure(outcome)
+        self._spent = self._summed()
 
     def release(self, reservation: Reservation) -> None:
         """Give back what is held for a call that was not made.
@@ -218,9 +220,9 @@ class Ledger:
         What this ledger has settled and the store does not show yet is not lost.
         """
         self._spending = Spending(*map(max, astuple(self._spending), astuple(spent)))
+        self._spent = self._summed()
 
-    @property
-    def _spent(self) -> _Amount:
+    def _summed(self) -> _Amount:
         spending = self._spending
         return self._estimated + _Amount(spending.requests, spending.prompt_tokens, spending.completion_tokens)
 
