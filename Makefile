@@ -10,7 +10,7 @@ ifneq ($(wildcard ../shared/data/prompt-oirl),)
 export PROMPT_OIRL_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help install demo test check format docs reproduce reproduce-fast bench clean
+.PHONY: help install demo test check format docs reproduce reproduce-fast bench bench-peers clean
 .DEFAULT_GOAL := help
 
 help: ## Say what each target does
@@ -53,5 +53,13 @@ reproduce-fast: $(INSTALLED) ## The same with one fold seed and all six prompts 
 bench: $(INSTALLED) ## Measure speed and memory, each against a yardstick in the same run
 	$(BIN)/python benchmarks/run.py
 
-clean: ## Remove .venv, caches and outputs
-	rm -rf .venv out .mypy_cache .ruff_cache .pytest_cache .hypothesis
+bench-peers: $(INSTALLED) .venv-peers/.installed ## Measure the gateway beside other gateways, which get an environment of their own
+	$(BIN)/python benchmarks/run.py gateways
+
+.venv-peers/.installed: benchmarks/peers/requirements.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+clean: ## Remove the environments, caches and outputs
+	rm -rf .venv .venv-peers out .mypy_cache .ruff_cache .pytest_cache .hypothesis

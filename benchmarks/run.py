@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-NAMES = ("scoring", "load", "plan", "collect", "reward_model")
+NAMES = ("scoring", "recommend", "load", "plan", "collect", "serve", "reward_model")
 
 
 def main() -> None:

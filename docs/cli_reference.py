@@ -55,7 +55,14 @@ def _parameters(command: Callable[..., Any]) -> Iterator[tuple[inspect.Parameter
     hints = get_type_hints(command, include_extras=True)
     for name, parameter in inspect.signature(command).parameters.items():
         kind, info = get_args(hints[name])
-        yield parameter, kind, info
+        yield parameter, _without_none(kind), info
+
+
+def _without_none(kind: Any) -> Any:
+    """Return what an option takes if it is given: the X of `X | None`."""
+    if get_origin(kind) not in (UnionType, Union):
+        return kind
+    return next(each for each in get_args(kind) if each is not type(None))
 
 
 def _is_argument(info: ArgumentInfo | OptionInfo) -> bool:
@@ -78,9 +85,7 @@ def _row(parameter: inspect.Parameter, kind: Any, info: ArgumentInfo | OptionInf
 
 
 def _value_name(kind: Any) -> str:
-    """Return what stands for a value: `X | None` and `list[X]` take an X."""
-    if get_origin(kind) in (UnionType, Union):
-        return _value_name(next(each for each in get_args(kind) if each is not type(None)))
+    """Return what stands for a value: `list[X]` takes an X."""
     return _value_name(get_args(kind)[0]) if get_origin(kind) is list else _KINDS[kind]
 
 

@@ -1,6 +1,7 @@
 """Write the generated parts of the documents: `python docs/generate.py`, or with `--check` say which are stale.
 
-Generated are `docs/cli.md`, whole, and in README.md, reproduction/README.md and the pages in docs/ every block
+Generated are `docs/cli.md` and `docs/http.md`, whole, and in README.md, reproduction/README.md and the pages in docs/
+every block
 
     <!-- generated: NAME -->
     …
@@ -18,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cli_reference import render_cli
+from http_reference import render_http
 from result_tables import BLOCKS, NOT_COMPUTED, Results, read_results
 
 from prompt_oirl.files import atomic_path
@@ -32,7 +34,7 @@ def generated(repository: Path) -> dict[Path, str]:
     documents = [repository / "README.md", repository / "reproduction" / "README.md"]
     documents += sorted((repository / "docs").rglob("*.md"))
     texts = {path: fill(path, results) for path in documents if path.is_file()}
-    return texts | {repository / "docs" / "cli.md": render_cli()}
+    return texts | {repository / "docs" / "cli.md": render_cli(), repository / "docs" / "http.md": render_http()}
 
 
 def fill(document: Path, results: Results) -> str:

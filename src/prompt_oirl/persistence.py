@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator
 
-from prompt_oirl.errors import ArtifactError
+from prompt_oirl.errors import ArtifactError, PromptOIRLError
 
 __all__ = ["Arrays", "Types", "pack", "unpack"]
 
@@ -109,7 +109,7 @@ def unpack(tree: Any, arrays: Mapping[str, NDArray[Any]], types: Types) -> Any:
             return arrays[tree[_ARRAY]]
         if _SPARSE in tree:
             parts = {name: unpack(part, arrays, types) for name, part in tree[_SPARSE].items()}
-            return csr_matrix((parts["data"], parts["indices"], parts["indptr"]), shape=parts["shape"])
+            return _sparse(**parts)
         if _TUPLE in tree:
             return tuple(unpack(item, arrays, types) for item in tree[_TUPLE])
         if _SET in tree:
@@ -117,13 +117,26 @@ def unpack(tree: Any, arrays: Mapping[str, NDArray[Any]], types: Types) -> Any:
         if _MAP in tree:
             return {unpack(key, arrays, types): unpack(item, arrays, types) for key, item in tree[_MAP]}
         return _make(tree, arrays, types)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except ArtifactError:
+        raise
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError, PromptOIRLError) as error:
         raise ArtifactError(
             f"the saved state is damaged or of another version: {error!r}; train and save again"
         ) from error
 
 
+def _sparse(data: NDArray[Any], indices: NDArray[Any], indptr: NDArray[Any], shape: tuple[int, int]) -> csr_matrix:
+    matrix = csr_matrix((data, indices, indptr), shape=shape)
+    matrix.check_format(full_check=True)  # products with a matrix whose indices are out of range read foreign memory
+    return matrix
+
+
 def _make(tree: dict[str, Any], arrays: Mapping[str, NDArray[Any]], types: Types) -> Any:
+    if tree[_TYPE] not in types:
+        raise ArtifactError(
+            f"a part of the saved state is a {tree[_TYPE]!r:.60}, which is not known here: it is damaged or was saved "
+            "by a later version of prompt-oirl; install that, or train and save again"
+        )
     known = types[tree[_TYPE]]
 
     def part(kind: str) -> dict[str, Any]:

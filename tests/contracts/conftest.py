@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,23 @@ def postgresql_server() -> Iterator[str]:
     yield f"postgresql://postgres@/{{database}}?host={folder}"
     _run(pg_ctl, "-D", data, "-m", "immediate", "-w", "stop")
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def postgresql_outage(postgresql_server: str) -> Callable[[], AbstractContextManager[None]]:
+    """Stops the server for as long as a block runs."""
+    folder = postgresql_server.partition("host=")[2]
+    pg_ctl = (_program("pg_ctl"), "-D", f"{folder}/data", "-w")
+
+    @contextmanager
+    def outage() -> Iterator[None]:
+        _run(*pg_ctl, "-m", "immediate", "stop")
+        try:
+            yield
+        finally:
+            _run(*pg_ctl, "-l", f"{folder}/log", "-o", f"-F -c listen_addresses='' -k {folder}", "start")
+
+    return outage
 
 
 @pytest.fixture(scope="session")

@@ -71,7 +71,7 @@ def test_demo_says_what_is_simulated_learnt_and_true(cli, tmp_path: Path) -> Non
     assert found_in(tmp_path / "demo") == {
         "queries.jsonl", "prompts.yaml", "run", "run/run.json", "run/store.sqlite", "run/lock", "logs.jsonl",
         "evaluation.json", "recommender", "recommender/manifest.json", "recommender/state.json",
-        "recommender/arrays.npz",
+        "recommender/arrays.npz", "recommender/demonstrations.parquet",
     }  # fmt: skip
     assert str(tmp_path / "demo") in ended.out
 

@@ -17,6 +17,7 @@ from prompt_oirl.cli import (
     inspect,
     recommend,
     reproduce,
+    serve,
     train,
 )
 
@@ -58,5 +59,6 @@ app.command("inspect", short_help="Say what is in a file of logs.")(inspect.insp
 app.command("train", short_help="Learn a recommender from logs and save it.")(train.train)
 app.command("evaluate", short_help="Evaluate a recommender on held-out logs.")(evaluate.evaluate)
 app.command("recommend", short_help="Recommend a prompt for each query.")(recommend.recommend)
+app.command("serve", short_help="Recommend over HTTP; a gateway to an LLM.")(serve.serve)
 app.command("reproduce", short_help="Compute the paper's tables, and leak-free ones.")(reproduce.reproduce)
 app.command("download", short_help="Fetch the released logs and question sets.")(download.download)

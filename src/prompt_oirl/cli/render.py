@@ -252,9 +252,13 @@ def print_recommendation(recommendation: Recommendation) -> None:
     out.print(shortened(recommendation.query.text), style="dim", markup=False)
     out.print(f"→ {recommendation.prompt.id}: {shortened(recommendation.prompt.text)}", markup=False)
     out.print(f"  {recommendation.reason}", markup=False)
-    ranking = [(recommendation.prompt.id, recommendation.score)]
-    ranking += [(other.prompt.id, other.score) for other in recommendation.runners_up]
-    out.print("  scores: " + ", ".join(f"{name} {score:.3f}" for name, score in ranking), style="dim", markup=False)
+    ranking = [(recommendation.prompt.id, recommendation.score, recommendation.is_seen)]
+    ranking += [(other.prompt.id, other.score, other.is_seen) for other in recommendation.runners_up]
+    scores = [
+        f"{name} {'–' if math.isnan(score) else f'{score:.3f}'}{'' if is_seen else ' (not in training)'}"
+        for name, score, is_seen in ranking
+    ]
+    out.print(f"  scores: {', '.join(scores)}", style="dim", markup=False)
 
 
 def print_reproduction(rows: Sequence[ResultRow]) -> None:

@@ -27,6 +27,12 @@ def train(
     ] = 0.95,
     seed: Seed = 0,
     overwrite: Overwrite = False,
+    no_logs: Annotated[
+        bool,
+        typer.Option(
+            "--no-logs", help="Do not keep the queries in the folder; then --explain cannot show any of them."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Learn which prompt works for which query, and save a recommender.
@@ -50,7 +56,7 @@ def train(
     except DataError as error:
         raise DataError(f"{logs}: {error}") from error
     evaluation = None if test is None else recommender.evaluate(test, seed=seed)
-    recommender.save(out, overwrite=overwrite)
+    recommender.save(out, overwrite=overwrite, with_demonstrations=not no_logs)
     if as_json:
         print_json(
             {

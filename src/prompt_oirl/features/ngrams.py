@@ -70,7 +70,7 @@ class NGramWeights(BaseEstimator):  # type: ignore[misc]
         self.vocabulary_ = {
             word: code for code, word in enumerate(sorted(_words(tokens, self.n_frequent, self.marks)), start=1)
         }
-        if (len(self.vocabulary_) + 2) ** self.n_max > np.iinfo(np.int64).max:
+        if self.base**self.n_max > np.iinfo(np.int64).max:
             raise ParameterError(
                 f"n_max={self.n_max} over {len(self.vocabulary_)} words is too many n-grams; set n_frequent, or n_max=2"
             )
@@ -97,6 +97,16 @@ class NGramWeights(BaseEstimator):  # type: ignore[misc]
         weights.data /= np.repeat(np.sqrt(square_sums), np.diff(weights.indptr)).astype(np.float32)
         return weights
 
+    @property
+    def base(self) -> int:
+        """What the digits of an n-gram's number are to the base of."""
+        return len(self.vocabulary_) + 2
+
+    def digit(self, form: str, *, unknown: int) -> int | None:
+        """Return the digit of a token in the numbers of n-grams, `unknown` for an unknown word, None if passed over."""
+        code = self._code(form)
+        return None if code == _SKIPPED else unknown if code == _UNKNOWN else code + 1
+
     def _occurrences(self, tokens: Tokens) -> tuple[IntArray, IntArray]:
         """Return (n,) text and (n,) number of every occurrence of an n-gram."""
         code_of_form = np.array([self._code(form) for form in tokens.forms], dtype=np.int64)
@@ -106,13 +116,12 @@ class NGramWeights(BaseEstimator):  # type: ignore[misc]
         return np.concatenate([each[0] for each in found]), np.concatenate([each[1] for each in found])
 
     def _n_grams(self, text: IntArray, code: IntArray) -> Iterator[tuple[IntArray, IntArray]]:
-        base = len(self.vocabulary_) + 2
         number, is_whole = code + 1, code != _UNKNOWN
         yield text[is_whole], number[is_whole]
         for n in range(2, self.n_max + 1):
             n_starts = max(len(code) - n + 1, 0)
             last = slice(n - 1, n - 1 + n_starts)
-            number = number[:n_starts] * base + code[last] + 1
+            number = number[:n_starts] * self.base + code[last] + 1
             is_whole = is_whole[:n_starts] & (code[last] != _UNKNOWN) & (text[:n_starts] == text[last])
             yield text[:n_starts][is_whole], number[is_whole]
 
@@ -148,11 +157,13 @@ class WordCounts(BaseEstimator):  # type: ignore[misc]
         in_last = tokens.select(tokens.last_sentence())
         return np.hstack([np.minimum(self._count(part), self.cap) for part in (tokens, in_last)]).astype(np.float64)
 
+    def column(self, form: str) -> int:
+        """Return the column that a token counts in, -1 if in none."""
+        return self.vocabulary_.get(_word(form, _MARKS) or "", -1)
+
     def _count(self, tokens: Tokens) -> IntArray:
         n_words = len(self.vocabulary_)
-        of_form = np.array(
-            [self.vocabulary_.get(_word(form, _MARKS) or "", -1) for form in tokens.forms], dtype=np.int64
-        )
+        of_form = np.array([self.column(form) for form in tokens.forms], dtype=np.int64)
         column = of_form[tokens.form]
         cells = (tokens.text * n_words + column)[column >= 0]
         return np.bincount(cells, minlength=tokens.n_texts * n_words).reshape(tokens.n_texts, n_words)

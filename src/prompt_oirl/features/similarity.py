@@ -17,7 +17,10 @@ from prompt_oirl.features.scaling import Scaling
 from prompt_oirl.features.surface import token_statistics
 from prompt_oirl.features.tokens import tokenize
 
-__all__ = ["TextPoints", "TextSimilarity", "UnitSpread"]
+__all__ = ["TERM_SCALE", "TextPoints", "TextSimilarity", "UnitSpread"]
+
+TERM_SCALE = np.float32(np.sqrt(0.5))
+"""Of the words' and of the skeleton's weights, so that each make half the squared length of a text."""
 
 _CLIP = 4.0
 """Standard deviations."""
@@ -117,8 +120,8 @@ class TextSimilarity(BaseEstimator):  # type: ignore[misc]
         if not hasattr(self, "words_"):
             raise NotFittedError("TextSimilarity was not fitted; call fit with the training texts first")
         tokens = tokenize(texts)
-        half = np.float32(np.sqrt(0.5))
-        terms = hstack([self.words_.transform(tokens) * half, self.skeleton_.transform(tokens) * half], format="csr")
+        parts = (self.words_.transform(tokens), self.skeleton_.transform(tokens))
+        terms = hstack([part * TERM_SCALE for part in parts], format="csr")
         surface = self.surface_scaling_.apply(token_statistics(tokens))
         profile = self.profile_scaling_.apply(self.profile_.transform(tokens))
         return TextPoints(terms, np.hstack([surface, profile]).astype(np.float32))

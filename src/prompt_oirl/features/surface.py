@@ -13,7 +13,19 @@ import numpy as np
 from prompt_oirl.arrays import BoolArray, FloatArray, IntArray
 from prompt_oirl.features.tokens import Tokens, is_number, is_word, sorted_distinct, tokenize
 
-__all__ = ["SURFACE_NAMES", "surface_statistics", "token_statistics"]
+__all__ = [
+    "HOW",
+    "KEY_NAMES",
+    "KEY_OF_WORD",
+    "LAST_KEYS",
+    "MARK_KINDS",
+    "SPACED_MARKS",
+    "SURFACE_NAMES",
+    "WH",
+    "number_value",
+    "surface_statistics",
+    "token_statistics",
+]
 
 _LENGTHS = (
     "log_words",  # words and numbers
@@ -95,10 +107,34 @@ _QUESTIONS = (
 SURFACE_NAMES: tuple[str, ...] = (*_LENGTHS, *_NUMBERS, *_MARKS, *_KEY_WORDS, *_QUESTIONS)
 """The names of the statistics, in the order of the columns."""
 
-_KEY_OF_WORD = {word: key for key, words in enumerate(_KEY_WORDS.values()) for word in words.split()}
-_HOW = {"how": 1, "many": 2, "much": 3, "more": 4, "less": 4, "fewer": 4}
-_WH = {"what": 1, "who": 2, "whose": 2, "which": 2, "where": 2, "when": 2, "why": 2}
-_LAST_KEYS = [list(_KEY_WORDS).index(name) for name in ("total", "left", "each", "difference", "condition")]
+KEY_NAMES: tuple[str, ...] = tuple(_KEY_WORDS)
+"""The statistics that count key words."""
+
+KEY_OF_WORD = {word: key for key, words in enumerate(_KEY_WORDS.values()) for word in words.split()}
+"""Index into `KEY_NAMES` by lower-cased word."""
+
+LAST_KEYS = [KEY_NAMES.index(name) for name in ("total", "left", "each", "difference", "condition")]
+"""Indices of the key words that are counted in the last sentence too."""
+
+HOW = {"how": 1, "many": 2, "much": 3, "more": 4, "less": 4, "fewer": 4}
+"""Lower-cased words of which questions for a number are made."""
+
+WH = {"what": 1, "who": 2, "whose": 2, "which": 2, "where": 2, "when": 2, "why": 2}
+"""Other question words: what, and the rest."""
+
+MARK_KINDS = {
+    "commas": ",",
+    "question_marks": "?",
+    "currency": "$£€¥",
+    "percent": "%",
+    "slashes": "/",
+    "quotes": "\"'“”‘’",
+}
+"""The marks counted together, by statistic."""
+
+SPACED_MARKS = ".,?!;:"
+"""Marks that have white space before them in tokenised text only."""
+
 _LARGEST = 1e15
 
 _Columns = list[FloatArray | IntArray]
@@ -153,8 +189,8 @@ def _distinct(tokens: Tokens, kept: BoolArray) -> IntArray:
     return np.bincount(pairs // max(len(tokens.forms), 1), minlength=tokens.n_texts)
 
 
-def _value(form: str) -> float:
-    """Return the number a token stands for; of "1.2.3", 1.2; capped where a float would overflow."""
+def number_value(form: str) -> float:
+    """Return the number that a token stands for; of "1.2.3", 1.2; capped where a float would overflow."""
     whole, _, fraction = form.replace(",", "").partition(".")
     return min(float(f"{whole or 0}.{fraction.partition('.')[0]}"), _LARGEST)
 
@@ -162,7 +198,7 @@ def _value(form: str) -> float:
 def _number_statistics(tokens: Tokens, last: BoolArray) -> _Columns:
     numeric = tokens.where(is_number)
     form, text = tokens.form[numeric], tokens.text[numeric]
-    value_of_form = np.array([_value(f) if is_number(f) else 0.0 for f in tokens.forms])
+    value_of_form = np.array([number_value(f) if is_number(f) else 0.0 for f in tokens.forms])
     pointed = tokens.forms_where(lambda f: is_number(f) and "." in f)
     value = value_of_form[form]
     count = np.bincount(text, minlength=tokens.n_texts)
@@ -226,24 +262,19 @@ def _mark_statistics(tokens: Tokens) -> _Columns:
         return tokens.count(tokens.where(lambda form: form[-1] in marks))
 
     marks = tokens.where(lambda form: not form[-1].isalnum())
-    spaced = tokens.where(lambda form: form[0].isspace() and form[-1] in ".,?!;:")
+    spaced = tokens.where(lambda form: form[0].isspace() and form[-1] in SPACED_MARKS)
     capitals, words = tokens.count(tokens.where(lambda form: form[0].isupper())), tokens.count(tokens.where(is_word))
     return [
         tokens.count(marks),
-        _share(tokens.count(spaced), count(".,?!;:")),
-        count(","),
-        count("?"),
-        count("$£€¥"),
-        count("%"),
-        count("/"),
-        count("\"'“”‘’"),
+        _share(tokens.count(spaced), count(SPACED_MARKS)),
+        *map(count, MARK_KINDS.values()),
         _share(capitals, words),
     ]
 
 
 def _word_statistics(tokens: Tokens, last: BoolArray) -> _Columns:
     lower = [form.lower() for form in tokens.forms]
-    key = np.array([_KEY_OF_WORD.get(word, -1) for word in lower], dtype=np.int64)[tokens.form]
+    key = np.array([KEY_OF_WORD.get(word, -1) for word in lower], dtype=np.int64)[tokens.form]
     n_keys = len(_KEY_WORDS)
 
     def count_keys(kept: BoolArray) -> IntArray:
@@ -253,14 +284,14 @@ def _word_statistics(tokens: Tokens, last: BoolArray) -> _Columns:
     return [
         *count_keys(key >= 0).T,
         *_question_statistics(tokens.select(last), lower),
-        *count_keys((key >= 0) & last)[:, _LAST_KEYS].T,
+        *count_keys((key >= 0) & last)[:, LAST_KEYS].T,
     ]
 
 
 def _question_statistics(tokens: Tokens, lower: Sequence[str]) -> _Columns:
     """Count what the last sentences ask; `tokens` are theirs, `lower` are the lower-cased forms."""
-    word = np.array([_HOW.get(form, 0) for form in lower], dtype=np.int64)[tokens.form]
-    wh = np.array([_WH.get(form, 0) for form in lower], dtype=np.int64)[tokens.form]
+    word = np.array([HOW.get(form, 0) for form in lower], dtype=np.int64)[tokens.form]
+    wh = np.array([WH.get(form, 0) for form in lower], dtype=np.int64)[tokens.form]
     how, many, much, more = 1, 2, 3, 4
 
     def follows(distance: int, code: int) -> BoolArray:

@@ -12,7 +12,18 @@ import numpy as np
 
 from prompt_oirl.arrays import BoolArray, IntArray
 
-__all__ = ["NUMBER_TERM", "Tokens", "is_number", "is_word", "sorted_distinct", "tokenize"]
+__all__ = [
+    "NUMBER_TERM",
+    "STOPS",
+    "TITLES",
+    "Tokens",
+    "is_number",
+    "is_word",
+    "sorted_distinct",
+    "tokenize",
+    "without_space",
+    "written_tokens",
+]
 
 NUMBER_TERM = "0"
 """What every number becomes in a vocabulary."""
@@ -28,7 +39,11 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
-_TITLES = frozenset({"mr", "mrs", "ms", "dr", "st", "no", "vs"})
+TITLES = frozenset({"mr", "mrs", "ms", "dr", "st", "no", "vs"})
+"""Lower-cased words that a full stop may follow without ending the sentence."""
+
+STOPS = ".?!"
+"""Marks that end a sentence."""
 
 
 def is_number(form: str) -> bool:
@@ -87,9 +102,9 @@ class Tokens:
 
         A full stop after a title ("Mr. Smith") ends none, and of "?!" only the last mark does.
         """
-        stop = self.where(lambda form: form[-1] in ".?!")
+        stop = self.where(lambda form: form[-1] in STOPS)
         after_title = np.zeros_like(stop)
-        after_title[1:] = self.where(lambda form: form.lower() in _TITLES)[:-1]
+        after_title[1:] = self.where(lambda form: form.lower() in TITLES)[:-1] & (self.text[1:] == self.text[:-1])
         before_stop = np.zeros_like(stop)
         before_stop[:-1] = stop[1:]
         last_content = np.full(self.n_texts, -1)
@@ -106,13 +121,18 @@ class Tokens:
         return inside
 
 
+def written_tokens(text: str) -> list[str]:
+    """Split one text into words, numbers and marks, each with a white space before it if there is one."""
+    return _TOKEN.findall(text)
+
+
 def tokenize(texts: Sequence[str]) -> Tokens:
     """Split texts into words, numbers and marks."""
-    found = [_TOKEN.findall(text) for text in texts]
+    found = [written_tokens(text) for text in texts]
     sizes = np.fromiter(map(len, found), np.int64, len(found))
     written = list(chain.from_iterable(found))
     index: dict[str, int] = {}
-    index_of_written = {token: index.setdefault(_form(token), len(index)) for token in dict.fromkeys(written)}
+    index_of_written = {token: index.setdefault(without_space(token), len(index)) for token in dict.fromkeys(written)}
     return Tokens(
         forms=tuple(index),
         form=np.fromiter(map(index_of_written.__getitem__, written), np.int64, len(written)),
@@ -121,6 +141,6 @@ def tokenize(texts: Sequence[str]) -> Tokens:
     )
 
 
-def _form(token: str) -> str:
+def without_space(token: str) -> str:
     """Return the token without the white space before it, which is kept for marks alone."""
     return token.lstrip() if token[-1].isalnum() else token

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from prompt_oirl.recommender.prepared import PreparedRecommender
 from prompt_oirl.recommender.recommendation import Recommendation, ScoredPrompt
 from prompt_oirl.recommender.recommender import Recommender
 
-__all__ = ["Recommendation", "Recommender", "ScoredPrompt"]
+__all__ = ["PreparedRecommender", "Recommendation", "Recommender", "ScoredPrompt"]

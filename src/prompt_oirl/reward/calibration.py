@@ -17,7 +17,7 @@ from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import ParameterError
 from prompt_oirl.records import Prompt, Query
 from prompt_oirl.reward.checks import check_fitted, check_learnable
-from prompt_oirl.reward.protocol import RewardModel
+from prompt_oirl.reward.protocol import RewardModel, ScoresUnseenPrompts
 from prompt_oirl.splits import Grouping, grouped_folds
 
 __all__ = ["CalibratedModel", "Calibration"]
@@ -133,6 +133,11 @@ class CalibratedModel(BaseEstimator):  # type: ignore[misc]
     def gives_probabilities(self) -> bool:
         """True."""
         return True
+
+    @property
+    def can_score_unseen(self) -> bool:
+        """Whether the model does."""
+        return isinstance(self.model, ScoresUnseenPrompts) and self.model.can_score_unseen
 
     def fit(self, demonstrations: Demonstrations) -> Self:
         """Learn from demonstrations and return self.

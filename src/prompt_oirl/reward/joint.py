@@ -85,6 +85,11 @@ class JointModel(BaseEstimator):  # type: ignore[misc]
         """True."""
         return True
 
+    @property
+    def can_score_unseen(self) -> bool:
+        """Whether prompts that were not in training have features: by their wording, and not by their number."""
+        return self.prompt_features is not None and not self.prompt_as_category
+
     def fit(self, demonstrations: Demonstrations) -> Self:
         """Learn from demonstrations and return self.
 

@@ -18,6 +18,9 @@ from prompt_oirl.features.similarity import TextPoints, TextSimilarity
 from prompt_oirl.features.threads import one_blas_thread
 from prompt_oirl.records import Prompt, Query
 from prompt_oirl.reward.checks import check_fitted, check_learnable, prompt_columns
+from prompt_oirl.reward.kernel_scorer import KernelScorer
+from prompt_oirl.reward.prepared import GeneralScorer
+from prompt_oirl.reward.protocol import PreparedScorer
 from prompt_oirl.reward.targets import advantage_weights, advantages, prompt_effects
 from prompt_oirl.splits import query_groups
 
@@ -135,6 +138,19 @@ class KernelAdvantage(BaseEstimator):  # type: ignore[misc]
         step = max(1, _N_COMPARISONS // max(len(self.training_rows_), 1))
         parts = [self._score(queries[start : start + step]) for start in range(0, len(queries), step)]
         return np.concatenate(parts)[:, columns] if parts else np.zeros((0, len(columns)))
+
+    def prepare(self, prompts: Sequence[Prompt]) -> PreparedScorer:
+        """Return what scores these prompts faster than `score`, if the kernel is a `TextSimilarity`.
+
+        Raises:
+            NotFittedError: `fit` was not called.
+            UnseenPromptError: A prompt was not in training.
+        """
+        check_fitted(self)
+        columns = prompt_columns(self, self.prompts_, prompts)
+        if type(self.similarity_) is not TextSimilarity:
+            return GeneralScorer(self, prompts)
+        return KernelScorer(self, columns, constant=_CONSTANT)
 
     def leave_group_out(self, demonstrations: Demonstrations, groups: IntArray) -> FloatArray:
         """Return (n_queries, n_prompts) each query's scores by the model fitted without its group, in closed form.

@@ -9,7 +9,7 @@ from prompt_oirl.arrays import FloatArray, IntArray
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.records import Prompt, Query
 
-__all__ = ["LeavesGroupsOut", "RewardModel"]
+__all__ = ["LeavesGroupsOut", "RewardModel", "ScoresUnseenPrompts"]
 
 
 @runtime_checkable
@@ -53,5 +53,46 @@ class LeavesGroupsOut(Protocol):
         Args:
             demonstrations: Training demonstrations; every query needs a scored trial.
             groups: (n_queries,) group numbers.
+        """
+        ...
+
+
+@runtime_checkable
+class ScoresUnseenPrompts(Protocol):
+    """A reward model that says whether it scores prompts that were not in training; one that says nothing does not."""
+
+    @property
+    def can_score_unseen(self) -> bool:
+        """Whether it does, with the parameters that it has."""
+        ...
+
+
+class PreparedScorer(Protocol):
+    """Scores the same prompts again and again, as `RewardModel.score` does, up to rounding; threads may share it."""
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether one query takes about a millisecond or less, so that nobody need wait for it in another thread."""
+        ...
+
+    def score_one(self, query: Query) -> FloatArray:
+        """Return (n_prompts,) the scores for one query."""
+        ...
+
+    def score_many(self, queries: Sequence[Query]) -> FloatArray:
+        """Return (n_queries, n_prompts) the scores for many queries."""
+        ...
+
+
+@runtime_checkable
+class CanPrepare(Protocol):
+    """A reward model that can be made ready to score the same prompts faster than `score` does."""
+
+    def prepare(self, prompts: Sequence[Prompt]) -> PreparedScorer:
+        """Compute what depends on training and prompts alone, and return what scores these prompts.
+
+        Raises:
+            NotFittedError: `fit` was not called.
+            UnseenPromptError: A prompt was not in training and the model cannot score unseen prompts.
         """
         ...

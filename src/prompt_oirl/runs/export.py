@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet
 
 from prompt_oirl.arrays import IntArray
 from prompt_oirl.demonstrations import Demonstrations
-from prompt_oirl.errors import DataError, ParameterError
-from prompt_oirl.files import atomic_path
+from prompt_oirl.errors import DataError
 from prompt_oirl.grading import Grade, Grader
 from prompt_oirl.runs.grading import AnswerGrader
 from prompt_oirl.runs.outcomes import Completion, Failure
 from prompt_oirl.sources.propensities import warn_if_unequal
+from prompt_oirl.sources.row_file import Row, check_suffix, write_rows
 from prompt_oirl.sources.row_prompts import context_to_json
 
 if TYPE_CHECKING:
     from prompt_oirl.runs.store import RunStore, StoredOutcome
 
 __all__ = ["Export", "demonstrations_of", "write_export"]
-
-_BATCH_ROWS = 1024
-
-Row = dict[str, Any]
 
 _TYPES: Mapping[str, pa.DataType] = {
     "query": pa.string(),
@@ -138,15 +131,10 @@ def write_export(
         ParameterError: The suffix is neither `.jsonl` nor `.parquet`.
     """
     path = Path(path)
-    if path.suffix not in _WRITERS:
-        raise ParameterError(f"a run is exported as {' or '.join(_WRITERS)}, not as {path.name!r}")
+    check_suffix(path)
     grades = _Grades(store, grader, allow_ungraded=allow_ungraded)
     rows = _Rows(store, grades)
-    with atomic_path(path) as temporary:
-        _WRITERS[path.suffix](temporary, rows.columns, iter(rows))
-        grades.check()
-        if not grades.n_outcomes:
-            raise DataError("nothing has been asked in this run yet; run prompt-oirl collect first")
+    write_rows(path, rows.types, rows)
     return Export(
         path=path,
         n_rows=grades.n_outcomes,
@@ -189,7 +177,7 @@ class _Grades:
 
 
 class _Rows:
-    """The rows of an export."""
+    """The rows of an export; after the last one it raises if one should not be there."""
 
     def __init__(self, store: RunStore, grades: _Grades) -> None:
         self._store, self._grades = store, grades
@@ -203,21 +191,28 @@ class _Rows:
             for each in store.prompts()
         }
         has_context = any(prompt.context for prompt in store.prompts())
-        self.columns = [name for name in _TYPES if has_context or name != "prompt_context"]
+        self.types = {name: type for name, type in _TYPES.items() if has_context or name != "prompt_context"}
 
     def __iter__(self) -> Iterator[Row]:
         for stored in self._store.outcomes():
             cell = stored.cell
-            row: Row = {**self._of_query[cell.query_id], **self._of_prompt[cell.prompt_id], **_outcome_columns(stored)}
+            row = {**self._of_query[cell.query_id], **self._of_prompt[cell.prompt_id], **_outcome_columns(stored)}
             grade = self._grades.of(stored)
             row["correct"] = None if grade is None else grade.reward
-            yield {name: row.get(name) for name in self.columns}
+            yield {name: row.get(name) for name in self.types}
+        self._grades.check()
+        if not self._grades.n_outcomes:
+            raise DataError("nothing has been asked in this run yet; run prompt-oirl collect first")
 
 
-def _outcome_columns(stored: StoredOutcome) -> Row:
+def _outcome_columns(stored: StoredOutcome) -> dict[str, Any]:
     """Return what a row says of a trial; a failure's message never stands where an answer does."""
     outcome = stored.outcome
-    row: Row = {"sample": stored.cell.sample, "propensity": stored.cell.propensity, "attempts": outcome.attempts}
+    row: dict[str, Any] = {
+        "sample": stored.cell.sample,
+        "propensity": stored.cell.propensity,
+        "attempts": outcome.attempts,
+    }
     if isinstance(outcome, Completion):
         names = ("model", "finish_reason", "prompt_tokens", "completion_tokens", "latency")
         return row | {name: getattr(outcome, name) for name in names} | {"answer": outcome.text}
@@ -229,28 +224,3 @@ def _reward(grade: Grade | None) -> int:
     """Return 1, 0, or -1 where there is none."""
     reward = None if grade is None else grade.reward
     return -1 if reward is None else reward
-
-
-def _write_parquet(path: Path, columns: Iterable[str], rows: Iterator[Row]) -> None:
-    schema = pa.schema([(name, _TYPES[name]) for name in columns])
-    with pyarrow.parquet.ParquetWriter(path, schema, compression="zstd") as writer:
-        while batch := list(islice(rows, _BATCH_ROWS)):
-            texts = [{name: _encodable(value) for name, value in row.items()} for row in batch]
-            writer.write_table(pa.Table.from_pylist(texts, schema))
-
-
-def _write_jsonl(path: Path, columns: Iterable[str], rows: Iterator[Row]) -> None:
-    encode = json.JSONEncoder(ensure_ascii=False).encode
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(f"{encode({name: _encodable(row[name]) for name in columns})}\n" for row in rows)
-
-
-def _encodable(value: Any) -> Any:
-    """Replace halves of surrogate pairs, which a JSON answer may hold and which have no UTF-8."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) and not value.isascii() else value
-
-
-_WRITERS: Mapping[str, Callable[[Path, Iterable[str], Iterator[Row]], None]] = {
-    ".jsonl": _write_jsonl,
-    ".parquet": _write_parquet,
-}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from prompt_oirl.features.tokens import is_number, is_word, tokenize
@@ -59,6 +60,11 @@ def test_sentences_do_not_run_over_texts() -> None:
         (2, "Four"),
     ]
     assert kept.n_texts == 3
+
+
+def test_a_title_at_the_end_of_a_text_says_nothing_of_the_next_text() -> None:
+    tokens = tokenize(["Ask Mr", ". Three"])
+    np.testing.assert_array_equal(tokens.last_sentence(), [True, True, False, True])
 
 
 def test_forms_are_distinct_though_written_with_and_without_space() -> None:

@@ -1,0 +1,135 @@
+"""From the options of `serve` to a running service."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from sqlalchemy import URL
+
+from prompt_oirl.cli.render import console, error_console
+from prompt_oirl.errors import MissingDependencyError, ParameterError, StoreError
+from prompt_oirl.features.threads import one_blas_thread
+from prompt_oirl.optional import import_optional
+from prompt_oirl.runs.store_url import has_password, parse_store_url, sqlite_url, without_password
+from prompt_oirl.serve.settings import ServeSettings
+
+__all__ = ["Secrets", "is_playground_wanted", "serve", "store_url"]
+
+_EXTRA = "serve"
+_MODULES = ("aiohttp", "httptools", "orjson", "prometheus_client")
+_PLAYGROUND = "prompt_oirl.serve.playground.page"
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What is read from the environment, because arguments can be seen in the list of processes."""
+
+    token: str | None = field(repr=False)
+    upstream_key: str | None = field(repr=False)
+    store: str | None = field(repr=False)
+
+    @classmethod
+    def of_environment(cls) -> Self:
+        """Read them; an empty one counts as none."""
+        names = ("PROMPT_OIRL_SERVE_TOKEN", "PROMPT_OIRL_UPSTREAM_KEY", "PROMPT_OIRL_STORE")
+        return cls(*(os.environ.get(name) or None for name in names))
+
+
+def is_playground_wanted(wanted: bool | None) -> bool:
+    """Return whether the playground is on: if not said, where what it needs is installed.
+
+    Raises:
+        MissingDependencyError: It is wanted and not installed, or the service itself is not.
+    """
+    _check_extra()
+    if wanted is False:
+        return False
+    try:
+        importlib.import_module(_PLAYGROUND)
+    except ModuleNotFoundError as error:
+        if wanted:
+            raise MissingDependencyError(
+                f"{error.name!r} is not installed; install it with: pip install 'prompt-oirl[playground]'"
+            ) from error
+        return False
+    return True
+
+
+def store_url(folder: Path, given: str | None, from_environment: str | None) -> URL:
+    """Return the address of the store of decisions: as given, else of the environment, else a file beside the folder.
+
+    Raises:
+        ParameterError: It is the address of something else, or has a password where others can see it.
+    """
+    if given is None:
+        if from_environment is not None:
+            return parse_store_url(from_environment)
+        folder = Path(os.path.abspath(folder))  # noqa: PTH100 - a link stays one: it may lead elsewhere tomorrow
+        return sqlite_url(folder.with_name(f"{folder.name}-decisions.sqlite"))
+    url = parse_store_url(given) if "://" in given else sqlite_url(Path(given))
+    if url.get_backend_name() == "sqlite" and folder.resolve() in Path(url.database or "").resolve().parents:
+        raise ParameterError(f"the store {given} is inside {folder}, whose files are verified; name a file elsewhere")
+    if has_password(url):
+        raise ParameterError(
+            f"the store {without_password(url)} was given with a password, which others can see in the list of "
+            "processes; put it into PGPASSWORD or ~/.pgpass, or the whole address into $PROMPT_OIRL_STORE"
+        )
+    return url
+
+
+def serve(folder: Path, settings: ServeSettings, *, store: URL | None) -> None:
+    """Serve until told to stop.
+
+    Raises:
+        ArtifactError: The folder does not verify.
+        StoreError: The store cannot be opened.
+        ParameterError: The port is taken.
+        MissingDependencyError: The extra is not installed.
+    """
+    _check_extra()
+    from prompt_oirl.serve.active import ActiveRecommender, LoadedRecommender
+    from prompt_oirl.serve.app import make_app
+    from prompt_oirl.serve.decisions.log import StoredDecisionLog
+    from prompt_oirl.serve.decisions.store import DecisionStore
+    from prompt_oirl.serve.server import listen, run
+
+    with ExitStack() as opened:
+        listener = opened.enter_context(listen(settings.host, settings.port))
+        opened.enter_context(one_blas_thread())
+        active = ActiveRecommender.load(folder)
+        log = None
+        if store is not None:
+            kept = opened.enter_context(DecisionStore.open(store))
+            log = StoredDecisionLog(kept)
+
+            def register(loaded: LoadedRecommender) -> None:
+                try:
+                    kept.register(loaded.version, loaded.prepared.prompts)
+                except StoreError as error:
+                    _say_problem(str(error))
+
+            active.follow(register)
+        app = make_app(active, settings, log=log)
+        kept_in = "nothing is logged" if store is None else f"decisions are logged in {kept.name}"
+        run(app, listener, on_ready=lambda address: _say(f"{folder} {active.version} at {address}; {kept_in}"))
+
+
+def _check_extra() -> None:
+    for module in (*_MODULES, *(() if sys.platform == "win32" else ("uvloop",))):
+        import_optional(module, extra=_EXTRA)
+
+
+def _say(line: str) -> None:
+    """Print one line at once, also where the output is a pipe."""
+    console().print(f"serving {line}", markup=False)
+    sys.stdout.flush()
+
+
+def _say_problem(text: str) -> None:
+    error_console().print(f"warning: {text}", markup=False)

@@ -1,0 +1,1 @@
+"""What the service answers itself: recommendations, prompts, feedback, and how it is."""

@@ -1,0 +1,98 @@
+"""Which headers pass the gateway, in each direction, and those that tell the client what was decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from urllib.parse import quote
+
+from multidict import CIMultiDict
+
+from prompt_oirl.serve.decision import Decision
+
+__all__ = ["Header", "answer_headers", "decision_headers", "request_headers", "untouched_headers"]
+
+Header = tuple[bytes, bytes]
+"""A name in lower case and a value, as ASGI has them."""
+
+_PREFIX = b"x-prompt-oirl-"
+
+_HOP_BY_HOP = frozenset(
+    b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding "
+    b"upgrade".split()
+)
+"""Of one connection and not of the message: RFC 9110, section 7.6.1."""
+
+_OF_THE_CLIENTS_CONNECTION = frozenset(b"host content-length expect cookie forwarded x-real-ip".split())
+_FORWARDED = b"x-forwarded-"
+"""What a proxy in front of the service says of the client is not for the upstream, which may be somebody else's."""
+
+_OF_THE_UPSTREAMS_HOST = frozenset(b"date set-cookie alt-svc strict-transport-security".split())
+"""Said of a host or a connection and not of an answer; the service sends its own `date`."""
+
+_CORS = b"access-control-"
+"""Which web pages may read this service's answers is not the upstream's to say."""
+
+
+def request_headers(received: Iterable[Header], *, key: str | None, token: str | None) -> CIMultiDict[str]:
+    """Return what the upstream is sent of a client's headers.
+
+    Args:
+        received: The client's.
+        key: The upstream's; it takes the place of the client's `Authorization`.
+        token: The service's own. Where there is one, no `Authorization` of a client goes on, nor any other header
+            that holds the token.
+    """
+    received = list(received)
+    secret = None if token is None else token.encode()
+    dropped = _named_in_connection(received) | _HOP_BY_HOP | _OF_THE_CLIENTS_CONNECTION
+    if key is not None or secret is not None:
+        dropped |= {b"authorization"}
+    sent = CIMultiDict(
+        (name.decode("latin-1"), _text(value))
+        for name, value in received
+        if name not in dropped and not name.startswith(_FORWARDED) and (secret is None or secret not in value)
+    )
+    if key is not None:
+        sent["authorization"] = f"Bearer {key}"
+    return sent
+
+
+def answer_headers(received: Iterable[Header]) -> list[Header]:
+    """Return what the client is sent of the upstream's headers: all that say something of the answer."""
+    received = [(name.lower(), value) for name, value in received]
+    dropped = _named_in_connection(received) | _HOP_BY_HOP | _OF_THE_UPSTREAMS_HOST
+    return [(name, value) for name, value in received if name not in dropped and not name.startswith((_CORS, _PREFIX))]
+
+
+def decision_headers(decision: Decision) -> list[Header]:
+    """Return the headers that tell a client what was decided; a prompt's id is percent-encoded."""
+    told = {
+        b"decision": decision.id,
+        b"prompt": _encoded(decision.prompt_id),
+        b"score": None if decision.score is None else repr(float(decision.score)),
+        b"propensity": repr(float(decision.propensity)),
+        b"recommender": _encoded(decision.recommender),
+        b"choice": decision.choice,
+    }
+    return [(_PREFIX + name, value.encode("ascii")) for name, value in told.items() if value is not None]
+
+
+def untouched_headers(reason: str) -> list[Header]:
+    """Return the headers that tell a client that no prompt was put in, and why."""
+    return [(_PREFIX + b"choice", b"untouched"), (_PREFIX + b"reason", reason.encode("ascii"))]
+
+
+@lru_cache(maxsize=10_000)
+def _encoded(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _named_in_connection(headers: Iterable[Header]) -> frozenset[bytes]:
+    values = (value for name, value in headers if name == b"connection")
+    return frozenset(token.strip().lower() for value in values for token in value.split(b","))
+
+
+def _text(value: bytes) -> str:
+    """Return what is written as these bytes again, because headers are sent in UTF-8."""
+    return value.decode("utf-8", "replace")

@@ -1,0 +1,243 @@
+"""The playground's page at `/` and the routes that it asks.
+
+Pieces of the page are rendered here and put in place by the page's script. The service keeps nothing of a browser: any
+replica can answer any request. All scripts and styles are files of this package, and the browser is told to take none
+from elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from prompt_oirl.errors import StoreError
+from prompt_oirl.policies import BestOfN
+from prompt_oirl.records import Query
+from prompt_oirl.serve.api.errors import Refused
+from prompt_oirl.serve.decision import Decision, Feedback
+from prompt_oirl.serve.gateway.upstream import Upstream
+from prompt_oirl.serve.playground.asking import ask, models
+from prompt_oirl.serve.playground.choice import choice_of
+from prompt_oirl.serve.playground.recent import count_by_prompt
+from prompt_oirl.serve.playground.sign_in import check_own_page, check_signed_in, is_signed_in, is_token, sign_in
+from prompt_oirl.serve.playground.templates import render
+from prompt_oirl.serve.playground.wins import TrainingWins, training_wins
+from prompt_oirl.serve.settings import ServeSettings
+
+__all__ = ["add_playground"]
+
+_N_SHOWN = 12
+_N_RECENT = 500
+_N_RECENT_SHOWN = 25
+_HEADERS = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+
+
+def add_playground(app: FastAPI) -> None:
+    """Add the page at `/`, and what it asks below `/playground/`, to a service.
+
+    These paths check by themselves who asks. They use the service's `app.state`: `active`, `decider`, `settings`,
+    `log`, `metrics`, and `upstream` where there is one.
+    """
+    app.state.training_wins = _TrainingWinsOfVersion()
+    app.mount("/playground/static", StaticFiles(directory=Path(__file__).parent / "static"))
+    app.include_router(_open)
+    app.include_router(_signed_in)
+
+
+class _TrainingWinsOfVersion:
+    """Computes the win map of a recommender's training data when it is first asked for, once."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._version: str | None = None
+        self._wins: TrainingWins | None = None
+
+    async def of(self, active: Any) -> TrainingWins | None:
+        """Return the win map; None where the recommender's folder has no logs."""
+        loaded = active.loaded
+        async with self._lock:
+            if self._version != loaded.version:
+                self._wins = await asyncio.to_thread(_wins_of, loaded.prepared)
+                self._version = loaded.version
+            return self._wins
+
+
+def _wins_of(prepared: Any) -> TrainingWins | None:
+    demonstrations = prepared.recommender.demonstrations_
+    return None if demonstrations is None else training_wins(demonstrations, prepared.best_single)
+
+
+async def _check(request: Request) -> None:
+    check_signed_in(request, request.app.state.settings.token)
+    if request.method != "GET":
+        check_own_page(request)
+
+
+_open = APIRouter(include_in_schema=False)
+_signed_in = APIRouter(prefix="/playground", include_in_schema=False, dependencies=[Depends(_check)])
+
+
+def _html(template: str, **values: Any) -> HTMLResponse:
+    return HTMLResponse(render(template, **values), headers=_HEADERS)
+
+
+@_open.get("/")
+async def _page(request: Request) -> Response:
+    """Answer the page, or lead to where the token is asked for."""
+    state = request.app.state
+    if not is_signed_in(request, state.settings.token):
+        return RedirectResponse("playground/sign-in", status_code=303, headers=_HEADERS)
+    loaded = state.active.loaded
+    return _html(
+        "page.html",
+        base="",
+        version=loaded.version,
+        n_prompts=len(loaded.prepared.prompts),
+        best_single=loaded.prepared.prompts[loaded.prepared.best_single].id,
+        chooses_per_query=isinstance(loaded.prepared.recommender.policy_, BestOfN),
+        query_characters=state.settings.limits.query_characters,
+    )
+
+
+@_open.get("/playground/sign-in")
+async def _sign_in_page() -> Response:
+    return _html("sign_in.html", base="../")
+
+
+class _Given(BaseModel):
+    token: str
+
+
+@_open.post("/playground/sign-in")
+async def _sign_in(request: Request, given: _Given) -> Response:
+    check_own_page(request)
+    token = request.app.state.settings.token
+    if token is not None and not is_token(given.token, token):
+        raise Refused(401, "this is not the service's token")
+    response = Response(status_code=204, headers=_HEADERS)
+    if token is not None:
+        sign_in(request, response, token)
+    return response
+
+
+class _Asked(BaseModel):
+    query: str
+
+
+@_signed_in.post("/decide")
+async def _decide(request: Request, asked: _Asked) -> Response:
+    """Answer what is chosen for a query, and why."""
+    state = request.app.state
+    _check_length(asked.query, state.settings)
+    prepared = state.active.prepared
+    decided = await state.decider.decide(asked.query, source="playground")
+    return _html(
+        "choice.html",
+        choice=await asyncio.to_thread(choice_of, decided, prepared),
+        decision=decided.decision,
+        recommendation=decided.recommendation,
+        n_shown=_N_SHOWN,
+        is_logged=state.log is not None,
+        has_upstream=_upstream(request) is not None,
+        models=(),
+    )
+
+
+class _Reward(BaseModel):
+    decision_id: str
+    reward: float
+
+
+@_signed_in.post("/feedback")
+async def _feedback(request: Request, given: _Reward) -> Response:
+    """Store a reward, and say so."""
+    state = request.app.state
+    if state.log is None or not await state.log.give_feedback(Feedback(given.decision_id, given.reward)):
+        raise Refused(404, "this decision is not in the log")
+    state.metrics.count_feedback()
+    return PlainTextResponse("Thank you, noted.", headers=_HEADERS)
+
+
+class _Conversation(BaseModel):
+    query: str
+    prompt_id: str
+    model: str
+
+
+@_signed_in.post("/ask")
+async def _ask(request: Request, asked: _Conversation) -> Response:
+    """Answer what the upstream says to a query in a prompt of the recommender."""
+    state, upstream = request.app.state, _upstream(request)
+    if upstream is None:
+        raise Refused(404, "this service forwards to no LLM")
+    _check_length(asked.query, state.settings)
+    prompt = next((each for each in state.active.prepared.prompts if each.id == asked.prompt_id), None)
+    if prompt is None:
+        raise Refused(404, "another recommender is in use by now, without this prompt; choose again")
+    return _html("answer.html", answer=await ask(upstream, prompt.messages(Query(asked.query)), model=asked.model))
+
+
+@_signed_in.get("/models")
+async def _models(request: Request) -> Response:
+    """Answer the field that names a model, with the upstream's models."""
+    upstream = _upstream(request)
+    return _html("models.html", models=() if upstream is None else await models(upstream))
+
+
+@_signed_in.get("/decisions")
+async def _decisions(request: Request) -> Response:
+    """Answer the latest decisions, with their feedback."""
+    log, problem = request.app.state.log, None
+    recent: Sequence[tuple[Decision, float | None]] = ()
+    try:
+        recent = () if log is None else await log.recent(_N_RECENT)
+    except StoreError:
+        problem = "The decision log cannot be read now. Prompts are still chosen; try again later."
+    return _html(
+        "decisions.html",
+        recent=recent,
+        shown=recent[:_N_RECENT_SHOWN],
+        by_prompt=count_by_prompt(recent),
+        is_logged=log is not None,
+        problem=problem,
+    )
+
+
+@_signed_in.get("/training")
+async def _training(request: Request) -> Response:
+    """Answer what the training data say of each prompt."""
+    state = request.app.state
+    prepared = state.active.prepared
+    rates = zip((each.id for each in prepared.prompts), prepared.recommender.success_rates_.tolist(), strict=True)
+    return _html(
+        "training.html",
+        wins=await state.training_wins.of(state.active),
+        success_rates=[(prompt_id, None if math.isnan(rate) else rate) for prompt_id, rate in rates],
+        n_shown=_N_SHOWN,
+    )
+
+
+def _upstream(request: Request) -> Upstream | None:
+    found: Upstream | None = getattr(request.app.state, "upstream", None)
+    return found
+
+
+def _check_length(query: str, settings: ServeSettings) -> None:
+    most = settings.limits.query_characters
+    if len(query) > most:
+        raise Refused(413, f"the query has {len(query)} characters; at most {most} are taken", param="query")
