@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+settings.register_profile("no deadline", deadline=None)  # a busy machine is no fault of an example
+settings.load_profile("no deadline")
+
+
+def pytest_configure() -> None:
+    """Let processes that tests start be interrupted: a shell's background jobs ignore SIGINT, and so do theirs."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ PromptOIRLError
 ├── NotFittedError            a model was used before `fit` (also a ValueError)
 ├── UnseenPromptError         a model was asked about a prompt it cannot score
 ├── ArtifactError             a saved folder is damaged, incomplete or of another version
-├── StoreError                a run's store is damaged, full, locked, of another version or of another run
+├── StoreError                a run's store or the decision log's is damaged, full, locked, down or of something else
 ├── LLMError                  no call to the LLM can succeed: no key, no access, no such model, no server
 └── MissingDependencyError    an optional package is needed (also an ImportError)
 ```
@@ -98,7 +98,7 @@ class ArtifactError(PromptOIRLError):
 
 
 class StoreError(PromptOIRLError):
-    """A run's store is damaged, full, locked, of another version or of another run."""
+    """A store, of a run or of decisions, is damaged, full, locked, down, of another version or of something else."""
 
 
 class LLMError(PromptOIRLError):

@@ -124,7 +124,7 @@ def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable
 def execute(url: str, *statements: str) -> None:
     from sqlalchemy import text
 
-    from prompt_oirl.runs.database import Database
+    from prompt_oirl.stores.database import Database
 
     database = Database(url)
     with database.writing() as connection:
@@ -255,9 +255,18 @@ def test_tables_of_something_else_are_left_alone(new_url: Callable[[], str], sta
 def test_the_store_of_a_run_is_left_alone(new_url: Callable[[], str]) -> None:
     url, configuration = new_url(), RunConfiguration("a-model", "http://127.0.0.1:1/v1")
     RunStore.open(url, configuration=configuration).close()
-    with pytest.raises(StoreError, match=r"tables metadata of something else, such as a run; .* of their own"):
+    with pytest.raises(StoreError, match=r"tables metadata of something else; use another store, .* of its own"):
         DecisionStore.open(url)
     RunStore.open(url).close()
+
+
+def test_decisions_are_no_store_of_a_run(new_url: Callable[[], str]) -> None:
+    url, configuration = new_url(), RunConfiguration("a-model", "http://127.0.0.1:1/v1")
+    DecisionStore.open(url).close()
+    for given in (configuration, None):
+        with pytest.raises(StoreError, match=r"tables metadata of something else; use another --out"):
+            RunStore.open(url, configuration=given)
+    DecisionStore.open(url).close()
 
 
 @pytest.mark.parametrize("version", ["0", "2"])
@@ -265,7 +274,7 @@ def test_another_version_is_said(new_url: Callable[[], str], version: str) -> No
     url = new_url()
     DecisionStore.open(url).close()
     execute(url, f"UPDATE metadata SET value = '{version}' WHERE name = 'schema_version'")
-    with pytest.raises(StoreError, match=f"decisions of version {version}, and this is for version 1; use the version"):
+    with pytest.raises(StoreError, match=f"a store of version {version}, and this is for version 1; use the version"):
         DecisionStore.open(url)
 
 

@@ -31,7 +31,7 @@ def test_once_saves_what_is_under_way(
         counts = llm.counts
     assert process.returncode == 130, err
     assert "stopping: waiting for the calls under way; press Ctrl-C again" in err
-    assert "what is finished is kept" in err
+    assert "what was saved before is kept" in err
     assert "Traceback" not in err
     assert "Run the same command to go on." in out
     assert counts.requests <= n_asked + 1  # one may have been on its way
@@ -60,7 +60,7 @@ def test_twice_stops_at_once(sent: signal.Signals, make_grid, spawn, read_run, w
         assert time.monotonic() - started < MOST_SECONDS_TO_STOP
         assert process.returncode == 130, err
         assert "Traceback" not in err
-        assert "stopped; what is finished is kept" in err
+        assert "stopped; what was saved before is kept" in err
         stored = read_run(run)
         assert stored.contents(grid) == answered
         assert set(stored.states.values()) <= {"answered", "planned"}

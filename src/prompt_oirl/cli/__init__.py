@@ -31,5 +31,5 @@ def main() -> None:
         sys.exit(1)
     except SystemExit as end:
         if end.code == _INTERRUPTED:
-            sys.stderr.write("stopped; what is finished is kept\n")
+            sys.stderr.write("stopped; what was saved before is kept\n")
         raise

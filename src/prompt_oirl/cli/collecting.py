@@ -35,7 +35,7 @@ from prompt_oirl.collect.plan.tokens import counter_for
 from prompt_oirl.collect.session import ledger_of
 from prompt_oirl.runs.grading import grade_run
 from prompt_oirl.runs.run import Run, is_run
-from prompt_oirl.runs.store_url import parse_store_url, without_password
+from prompt_oirl.stores.store_url import parse_store_url, without_password
 
 __all__ = ["buy", "exit_as", "judge", "show_plan"]
 

@@ -13,10 +13,10 @@ from prompt_oirl.cli.render import console
 from prompt_oirl.errors import ParameterError
 from prompt_oirl.grading import get_grader
 from prompt_oirl.runs.export import Export, write_export
-from prompt_oirl.runs.store_url import has_password, parse_store_url, sqlite_url, without_password
 from prompt_oirl.serve.decisions.export import DecisionExport, write_decisions
 from prompt_oirl.serve.decisions.store import DecisionStore
 from prompt_oirl.sources.queries import read_queries
+from prompt_oirl.stores.store_url import named_store, parse_store_url, without_password
 
 __all__ = ["check_one_source", "decision_store_url", "export_decisions", "export_run", "print_decision_export"]
 
@@ -61,12 +61,7 @@ def decision_store_url(given: str, environment_url: str | None) -> URL:
     Raises:
         ParameterError: It is the address of something else, or has a password where others can see it.
     """
-    url = parse_store_url(given) if "://" in given else sqlite_url(Path(given))
-    if has_password(url):
-        raise ParameterError(
-            f"the store {without_password(url)} was given with a password, which others can see in the list of "
-            f"processes; put it into PGPASSWORD or ~/.pgpass, or the whole address into ${STORE_VARIABLE}"
-        )
+    url = named_store(given)
     theirs = parse_store_url(environment_url) if environment_url else url
     return theirs if without_password(theirs) == without_password(url) else url
 

@@ -16,8 +16,8 @@ from prompt_oirl.cli.render import console, error_console
 from prompt_oirl.errors import MissingDependencyError, ParameterError, StoreError
 from prompt_oirl.features.threads import one_blas_thread
 from prompt_oirl.optional import import_optional
-from prompt_oirl.runs.store_url import has_password, parse_store_url, sqlite_url, without_password
 from prompt_oirl.serve.settings import ServeSettings
+from prompt_oirl.stores.store_url import named_store, parse_store_url, sqlite_url
 
 __all__ = ["Secrets", "is_playground_wanted", "serve", "store_url"]
 
@@ -72,14 +72,9 @@ def store_url(folder: Path, given: str | None, from_environment: str | None) -> 
             return parse_store_url(from_environment)
         folder = Path(os.path.abspath(folder))  # noqa: PTH100 - a link stays one: it may lead elsewhere tomorrow
         return sqlite_url(folder.with_name(f"{folder.name}-decisions.sqlite"))
-    url = parse_store_url(given) if "://" in given else sqlite_url(Path(given))
+    url = named_store(given)
     if url.get_backend_name() == "sqlite" and folder.resolve() in Path(url.database or "").resolve().parents:
         raise ParameterError(f"the store {given} is inside {folder}, whose files are verified; name a file elsewhere")
-    if has_password(url):
-        raise ParameterError(
-            f"the store {without_password(url)} was given with a password, which others can see in the list of "
-            "processes; put it into PGPASSWORD or ~/.pgpass, or the whole address into $PROMPT_OIRL_STORE"
-        )
     return url
 
 

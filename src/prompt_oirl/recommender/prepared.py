@@ -80,17 +80,20 @@ class PreparedRecommender:
             DataError: The query is empty.
             ParameterError: `among` is empty, has an index twice, or one that is out of range.
         """
-        asked = Query(query)
-        return self.rank(asked, self.scores_of([asked])[0], among=among)
+        asked = [Query(query)]
+        return self.rank(asked, self.scores_of(asked), among=among)[0]
 
-    def rank(self, query: Query, scores: FloatArray, *, among: Sequence[int] | None = None) -> Recommendation:
-        """Return the recommendation that (n_prompts,) scores of a query lead to; see `recommend`.
+    def rank(
+        self, queries: Sequence[Query], scores: FloatArray, *, among: Sequence[int] | None = None
+    ) -> list[Recommendation]:
+        """Return the recommendations that (n_queries, n_prompts) scores lead to; see `recommend`.
 
         Raises:
             ParameterError: As for `recommend`.
         """
-        ranking, chosen = (self._ranking, slice(None)) if among is None else (self._ranking.among(among), list(among))
-        return ranking.recommendations([query], scores[None, chosen])[0]
+        if among is None:
+            return self._ranking.recommendations(queries, scores)
+        return self._ranking.among(among).recommendations(queries, scores[:, list(among)])
 
     def fall_back(self, query: str = "", *, among: Sequence[int] | None = None) -> Recommendation:
         """Return the best single prompt without scoring: its score is NaN, and it has no runners-up.

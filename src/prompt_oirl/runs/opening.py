@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, func, inspect, select
+from collections.abc import Mapping
 
 from prompt_oirl.errors import DataError, StoreError
 from prompt_oirl.runs.configuration import RunConfiguration
-from prompt_oirl.runs.database import Database
-from prompt_oirl.runs.schema import SCHEMA_VERSION, TABLES, metadata
+from prompt_oirl.runs.schema import SCHEMA_VERSION, TABLES
+from prompt_oirl.stores.database import Database
+from prompt_oirl.stores.opening import StoreKind, find, find_or_create
 
 __all__ = ["check_same", "create_or_read", "read"]
 
-_CREATING = 0x0B5E55ED
-"""Number of PostgreSQL's advisory lock that is held while tables are made."""
+_KIND = StoreKind(TABLES, SCHEMA_VERSION)
 
 
 def read(database: Database) -> RunConfiguration:
@@ -23,13 +23,10 @@ def read(database: Database) -> RunConfiguration:
     """
     if database.path is not None and not database.path.is_file():
         raise StoreError(f"{database.name}: there is no such file; put back a copy of it, or use another --out")
-    found = None
-    if database.path is None or database.path.stat().st_size:  # SQLite would begin to write into an empty file
-        with database.reading() as connection:
-            found = _found(connection, database.name)
+    found = find(database, _KIND)
     if found is None:
         raise StoreError(f"{database.name}: there is no run in it; put back a copy of it, or use another --out")
-    return found
+    return _configuration(found, database.name)
 
 
 def create_or_read(database: Database, configuration: RunConfiguration) -> RunConfiguration:
@@ -38,17 +35,8 @@ def create_or_read(database: Database, configuration: RunConfiguration) -> RunCo
     Raises:
         StoreError: It holds a damaged one, or one of another version.
     """
-    with database.writing() as connection:
-        if database.path is None:
-            _prepare_postgresql(connection, database.name)
-        found = _found(connection, database.name)
-        if found is not None:
-            return found
-        TABLES.create_all(connection)
-        stated = {"schema_version": SCHEMA_VERSION, "configuration": configuration.to_json()}
-        rows = [{"name": name, "value": value} for name, value in stated.items()]
-        connection.execute(metadata.insert(), rows)
-    return configuration
+    found = find_or_create(database, _KIND, {"configuration": configuration.to_json()})
+    return _configuration(found, database.name)
 
 
 def check_same(given: RunConfiguration, stored: RunConfiguration, *, name: str) -> None:
@@ -65,33 +53,8 @@ def check_same(given: RunConfiguration, stored: RunConfiguration, *, name: str) 
         )
 
 
-def _found(connection: Connection, name: str) -> RunConfiguration | None:
-    there = [table.name for table in TABLES.sorted_tables if inspect(connection).has_table(table.name)]
-    if not there:
-        return None
-    if metadata.name not in there:
-        raise StoreError(f"{name}: holds the tables {', '.join(there)} of something else; use an empty database")
-    stated = {row.name: row.value for row in connection.execute(select(metadata.c.name, metadata.c.value))}
-    version = stated.get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise StoreError(
-            f"{name}: a store of version {version or '(none)'}, and this is for version {SCHEMA_VERSION}; "
-            "use the version of prompt-oirl that made it, or another --out"
-        )
-    missing = {table.name for table in TABLES.sorted_tables} - set(there)
-    if missing:
-        raise StoreError(f"{name}: damaged, has no table {', '.join(sorted(missing))}; put back a copy of it")
+def _configuration(stated: Mapping[str, str], name: str) -> RunConfiguration:
     try:
         return RunConfiguration.from_json(stated.get("configuration", ""))
     except DataError as error:
         raise StoreError(f"{name}: damaged, {error}; put back a copy of it, or use another --out") from error
-
-
-def _prepare_postgresql(connection: Connection, name: str) -> None:
-    """Keep other workers from making the same tables, and refuse a database that cannot hold every text."""
-    connection.execute(select(func.pg_advisory_xact_lock(_CREATING)))
-    encoding = connection.scalar(select(func.current_setting("server_encoding")))
-    if encoding != "UTF8":
-        raise StoreError(
-            f"{name}: the database's encoding is {encoding}; make one of UTF8: createdb -E UTF8 -T template0"
-        )

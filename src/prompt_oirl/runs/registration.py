@@ -10,9 +10,9 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 from prompt_oirl.errors import DataError, StoreError
 from prompt_oirl.prompts import check_distinct
 from prompt_oirl.records import Prompt, Query, Question
-from prompt_oirl.runs.database import Database
 from prompt_oirl.runs.rows import prompt_definition, prompt_of
 from prompt_oirl.runs.schema import cells, grades, metadata, prompts, queries
+from prompt_oirl.stores.database import Database
 
 __all__ = ["read_prompts_of", "read_queries_of", "register"]
 

@@ -16,7 +16,7 @@ from prompt_oirl.files import atomic_path
 from prompt_oirl.runs.configuration import RunConfiguration
 from prompt_oirl.runs.lock import locked
 from prompt_oirl.runs.store import RunStore
-from prompt_oirl.runs.store_url import has_password, parse_store_url, sqlite_url, without_password
+from prompt_oirl.stores.store_url import check_no_password, parse_store_url, sqlite_url, without_password
 
 __all__ = ["Run", "is_run"]
 
@@ -59,11 +59,8 @@ class Run:
         """
         folder = Path(folder)
         given = None if store_url is None else _postgresql_url(store_url)
-        if given is not None and has_password(given):
-            raise ParameterError(
-                f"the store {without_password(given)} was given with a password, which others can see in the list of "
-                "processes; put it into PGPASSWORD or ~/.pgpass, or the whole address into $PROMPT_OIRL_STORE"
-            )
+        if given is not None:
+            check_no_password(given)
         if is_run(folder):
             return cls._open(folder, configuration, given, environment_url)
         _check_free(folder)

@@ -17,7 +17,6 @@ from prompt_oirl.records import Prompt, Question
 from prompt_oirl.runs import schema
 from prompt_oirl.runs.cells import Cell, Purpose
 from prompt_oirl.runs.configuration import RunConfiguration
-from prompt_oirl.runs.database import Database, is_full
 from prompt_oirl.runs.opening import check_same, create_or_read, read
 from prompt_oirl.runs.outcomes import FailureKind
 from prompt_oirl.runs.registration import read_prompts_of, read_queries_of, register
@@ -25,12 +24,18 @@ from prompt_oirl.runs.reserve import Reserve
 from prompt_oirl.runs.rows import StoredOutcome, cell_of, cell_row, outcome_row, stored_outcome
 from prompt_oirl.runs.spending import Spending
 from prompt_oirl.runs.statements import Insert, claiming, held_by, outcomes_of, planned_after, releasing, saving, spent
+from prompt_oirl.stores.database import Database, WayOut, is_full
 
 __all__ = ["RunStore", "State", "StoredOutcome"]
 
 State = Literal["planned", "claimed", "answered", "failed"]
 """`planned`: to be bought, by nobody yet. `claimed`: by a worker whose lease may have run out."""
 
+_WAY_OUT = WayOut(
+    again="run the same command again",
+    another="another --out",
+    first="register the queries and prompts, and save the answers, before what refers to them",
+)
 _STATES: dict[str, State] = {state: state for state in get_args(State)}
 _BATCH = 10_000
 """Of rows in one statement, or in memory at once."""
@@ -80,7 +85,7 @@ class RunStore:
             ParameterError: The address is of something else.
             MissingDependencyError: PostgreSQL's driver is not installed.
         """
-        database = Database(url)
+        database = Database(url, way_out=_WAY_OUT)
         try:
             found = read(database) if configuration is None else create_or_read(database, configuration)
             store = cls(database, found, clock=clock)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
+from functools import lru_cache
 from http import HTTPStatus
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -76,12 +77,12 @@ class Access:
         )
 
     def _refusal_of_stranger(self, method: str | None, headers: Mapping[bytes, bytes]) -> Response | None:
-        name = _host_name(headers.get(b"host", b""))
-        if not _is_loopback(name):
+        host = headers.get(b"host", b"")
+        if not _is_loopback(host):
             return error_answer(
                 HTTPStatus.FORBIDDEN,
-                f"the request is for the host {name[:100]!r}; without a token only names of this machine's loopback "
-                "address are answered: ask 127.0.0.1, have a proxy pass that on as the host, or set a token",
+                f"the request is for the host {_name(host)[:100]!r}; without a token only names of this machine's "
+                "loopback address are answered: ask 127.0.0.1, have a proxy pass that on as the host, or set a token",
             )
         if method not in _SAFE_METHODS and _is_of_another_site(headers):
             return error_answer(
@@ -97,22 +98,25 @@ class Access:
         return path in self._own_paths or (self._own_prefix is not None and path.startswith(self._own_prefix))
 
 
-def _host_name(header: bytes) -> str:
-    """Return the name in a Host header without its port."""
-    try:
-        name = urlsplit("//" + header.decode("latin-1")).hostname
-    except ValueError:
-        return ""
-    return (name or "").rstrip(".")
-
-
-def _is_loopback(name: str) -> bool:
+@lru_cache(maxsize=64)  # nearly every request names the same one
+def _is_loopback(host: bytes) -> bool:
+    """Return whether a Host header names this machine's loopback address."""
+    name = _name(host)
     if name == "localhost":
         return True
     try:
         return ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def _name(host: bytes) -> str:
+    """Return the name in a Host header without its port."""
+    try:
+        name = urlsplit("//" + host.decode("latin-1")).hostname
+    except ValueError:
+        return ""
+    return (name or "").rstrip(".")
 
 
 def _is_of_another_site(headers: Mapping[bytes, bytes]) -> bool:

@@ -33,7 +33,7 @@ class Decision:
     """Which prompt one query got, with what is needed to learn from it later.
 
     Raises:
-        ParameterError: The propensity is no probability above 0.
+        ParameterError: The propensity is no probability above 0, or a time is not finite.
     """
 
     query_id: str
@@ -67,6 +67,8 @@ class Decision:
     def __post_init__(self) -> None:
         if not 0 < self.propensity <= 1:
             raise ParameterError(f"propensity={self.propensity}: a probability above 0 and at most 1 is needed")
+        if not (math.isfinite(self.seconds) and math.isfinite(self.created)):
+            raise ParameterError(f"seconds={self.seconds}, created={self.created}: finite numbers are needed")
 
 
 @dataclass(frozen=True, slots=True)

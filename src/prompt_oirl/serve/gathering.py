@@ -1,4 +1,4 @@
-"""Score together what is asked at the same time: of many queries, each takes a fraction of the time of one alone."""
+"""Recommend together for what is asked at the same time: of many queries, each takes a fraction of the time of one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prompt_oirl.arrays import FloatArray
+from prompt_oirl.recommender import Recommendation
 from prompt_oirl.recommender.prepared import PreparedRecommender
 from prompt_oirl.records import Query
 
@@ -20,46 +20,55 @@ _MOST_AT_ONCE = 32
 class _Asked:
     prepared: PreparedRecommender
     query: Query
-    scores: asyncio.Future[FloatArray]
+    among: Sequence[int] | None
+    answer: asyncio.Future[Recommendation]
 
 
 class GatheredScoring:
-    """Scores all queries of one turn of the event loop at its end; none waits for a query that is not there yet."""
+    """Scores all queries of two turns of the event loop together; none waits for a query that is not there yet."""
 
     def __init__(self) -> None:
         self._asked: list[_Asked] = []
 
-    async def scores(self, prepared: PreparedRecommender, query: Query) -> FloatArray:
-        """Return (n_prompts,) the scores of a query; whatever scoring it raises is raised."""
+    async def recommend(
+        self, prepared: PreparedRecommender, query: Query, among: Sequence[int] | None
+    ) -> Recommendation:
+        """Return the recommendation for a query; whatever making it raises is raised."""
         loop = asyncio.get_running_loop()
-        asked = _Asked(prepared, query, loop.create_future())
+        asked = _Asked(prepared, query, among, loop.create_future())
         if not self._asked:
-            loop.call_soon(self._score)
+            # Two turns: what lies ready at the connections now is read in the next one. Nearly three times as many
+            # queries come together so, and a query that is alone waits some microseconds.
+            loop.call_soon(loop.call_soon, self._answer_next)
         self._asked.append(asked)
-        return await asked.scores
+        return await asked.answer
 
-    def _score(self) -> None:
-        """Score the first of those that wait, all of one recommender; the others have the next turn."""
-        prepared = self._asked[0].prepared
-        together = [each for each in self._asked if each.prepared is prepared][:_MOST_AT_ONCE]
-        chosen = set(map(id, together))
-        self._asked = [each for each in self._asked if id(each) not in chosen]
-        if self._asked:
-            asyncio.get_running_loop().call_soon(self._score)
-        wanted = [each for each in together if not each.scores.done()]  # done: its request was called off
+    def _answer_next(self) -> None:
+        """Answer the first of those that wait, all of one recommender and candidates; the others have the next turn."""
+        first = self._asked[0]
+        together: list[_Asked] = []
+        others: list[_Asked] = []
+        for each in self._asked:
+            fits = each.prepared is first.prepared and each.among == first.among and len(together) < _MOST_AT_ONCE
+            (together if fits else others).append(each)
+        self._asked = others
+        if others:
+            asyncio.get_running_loop().call_soon(self._answer_next)
+        wanted = [each for each in together if not each.answer.done()]  # done: its request was called off
         if wanted:
-            _answer(prepared, wanted)
+            _answer(wanted)
 
 
-def _answer(prepared: PreparedRecommender, asked: Sequence[_Asked]) -> None:
+def _answer(asked: Sequence[_Asked]) -> None:
+    prepared, queries = asked[0].prepared, [each.query for each in asked]
     try:
-        scores = prepared.scores_of([each.query for each in asked])
+        recommendations = prepared.rank(queries, prepared.scores_of(queries), among=asked[0].among)
     except Exception as error:  # noqa: BLE001 - the error is that of a query, and raised where that is waited for
         if len(asked) == 1:
-            asked[0].scores.set_exception(error)
+            asked[0].answer.set_exception(error)
         else:
             for each in asked:
-                _answer(prepared, [each])
+                _answer([each])
     else:
-        for each, of_one in zip(asked, scores, strict=True):
-            each.scores.set_result(of_one)
+        for each, recommendation in zip(asked, recommendations, strict=True):
+            each.answer.set_result(recommendation)

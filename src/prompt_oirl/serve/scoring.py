@@ -57,8 +57,7 @@ class BudgetedScoring:
             return await self._in_thread(prepared, query, among)
         started = time.perf_counter()
         try:
-            asked = Query(query)
-            found = prepared.rank(asked, await self._gathered.scores(prepared, asked), among=among)
+            found = await self._gathered.recommend(prepared, Query(query), among)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong, a request gets the best single prompt
             return self._failed(error)
         return found if time.perf_counter() - started <= self._budget else "late"

@@ -97,4 +97,4 @@ def test_an_interrupt_says_that_finished_parts_are_kept(
 ) -> None:
     monkeypatch.setattr("prompt_oirl.testing.demo.run_demo", raising(KeyboardInterrupt()))
     assert run_main("demo", monkeypatch=monkeypatch) == 130
-    assert capsys.readouterr().err == "stopped; what is finished is kept\n"
+    assert capsys.readouterr().err == "stopped; what was saved before is kept\n"

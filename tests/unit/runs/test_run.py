@@ -17,7 +17,7 @@ from prompt_oirl.runs.configuration import RunConfiguration
 from prompt_oirl.runs.outcomes import Completion
 from prompt_oirl.runs.run import Run, is_run
 from prompt_oirl.runs.store import StoredOutcome
-from prompt_oirl.runs.store_url import parse_store_url, redacted, without_password
+from prompt_oirl.stores.store_url import without_password
 
 CONFIGURATION = RunConfiguration("a-model", "http://127.0.0.1:1/v1")
 PROMPT = Prompt.from_text("Think.", id="think")
@@ -239,32 +239,6 @@ def test_a_run_in_a_file_ignores_the_environment(tmp_path: Path) -> None:
     Run.create_or_open(tmp_path, CONFIGURATION).close()
     with Run.create_or_open(tmp_path, CONFIGURATION, environment_url=URL) as run:
         assert run.store.is_local
-
-
-@pytest.mark.parametrize(
-    "written",
-    [
-        "postgresql://me@host:5432/runs",
-        "postgresql:///runs?host=/run/postgresql",
-        "postgresql://host/runs?options=-csearch_path%3Dfirst",
-        "postgresql://m%40e@host/runs",
-    ],
-)
-def test_an_address_is_shown_so_that_it_can_be_read_again(written: str) -> None:
-    url = parse_store_url(written)
-    shown = without_password(url.set(password="hidden"))
-    assert "hidden" not in shown
-    assert parse_store_url(shown) == url
-
-
-def test_a_short_form_of_the_address_is_understood() -> None:
-    assert parse_store_url("postgres://me@host/runs") == parse_store_url("postgresql+psycopg://me@host/runs")
-
-
-def test_a_password_is_taken_out_of_any_text() -> None:
-    url = parse_store_url("postgresql://me:hidden@host/runs")
-    assert redacted("cannot use hidden as a password", url) == "cannot use *** as a password"
-    assert redacted("hidden", parse_store_url(URL)) == "hidden"
 
 
 def test_a_run_that_has_asked_nothing_takes_another_configuration(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def execute(path: Path, statement: str) -> None:
         ("DELETE FROM metadata WHERE name = 'configuration'", "not the configuration of a run"),
         ("UPDATE metadata SET value = '{}' WHERE name = 'configuration'", "not the configuration of a run"),
         ("DROP TABLE metadata", "the tables .*cells.* of something else"),
-        ("ALTER TABLE metadata RENAME COLUMN value TO text", "not the tables of a run's store"),
+        ("ALTER TABLE metadata RENAME COLUMN value TO text", "not the tables of this kind of store"),
         ("DROP TABLE grades", "damaged, has no table grades"),
     ],
 )

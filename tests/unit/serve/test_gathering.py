@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from prompt_oirl.arrays import FloatArray
-from prompt_oirl.records import Query
+from prompt_oirl.recommender import Recommendation
+from prompt_oirl.records import Prompt, Query
 from prompt_oirl.serve.gathering import GatheredScoring
+
+PROMPT = Prompt.from_text("Think.", id="p")
 
 
 class Lengths:
@@ -26,14 +29,22 @@ class Lengths:
             raise ValueError("refused")
         return np.array([[len(query.text), 0.0] for query in queries])
 
+    def rank(
+        self, queries: Sequence[Query], scores: FloatArray, *, among: Sequence[int] | None = None
+    ) -> list[Recommendation]:
+        column = 0 if among is None else among[0]
+        rows = zip(queries, scores.tolist(), strict=True)
+        return [Recommendation(query, PROMPT, row[column], (), "for a test") for query, row in rows]
+
 
 def texts(n: int) -> list[str]:
     return ["x" * length for length in range(1, n + 1)]
 
 
-async def ask(gathered: GatheredScoring, prepared: Lengths, text: str) -> float:
-    scores = await gathered.scores(prepared, Query(text))  # type: ignore[arg-type]
-    return float(scores[0])
+async def ask(gathered: GatheredScoring, prepared: Lengths, text: str, among: Sequence[int] | None = None) -> float:
+    recommendation = await gathered.recommend(prepared, Query(text), among)  # type: ignore[arg-type]
+    assert recommendation.query.text == text
+    return recommendation.score
 
 
 async def test_each_gets_its_own_scores_of_one_batch() -> None:
@@ -47,6 +58,18 @@ async def test_one_alone_does_not_wait_for_others() -> None:
     gathered, prepared = GatheredScoring(), Lengths()
     assert [await ask(gathered, prepared, text) for text in texts(3)] == [1, 2, 3]
     assert prepared.batches == [1, 1, 1]
+
+
+async def test_what_is_asked_a_turn_later_comes_along() -> None:
+    gathered, prepared = GatheredScoring(), Lengths()
+
+    async def later(text: str) -> float:
+        await asyncio.sleep(0)
+        return await ask(gathered, prepared, text)
+
+    scores = await asyncio.gather(ask(gathered, prepared, "x"), later("xx"), ask(gathered, prepared, "xxx"))
+    assert scores == [1, 2, 3]
+    assert prepared.batches == [3]
 
 
 async def test_the_event_loop_has_its_turn_between_large_batches() -> None:
@@ -88,3 +111,10 @@ async def test_a_request_that_is_called_off_costs_the_others_nothing(called_off:
     scores = await asyncio.gather(*tasks, return_exceptions=True)
     assert isinstance(scores.pop(called_off), asyncio.CancelledError)
     assert scores == [n for n in (1, 2, 3) if n != called_off + 1]
+
+
+async def test_those_that_choose_among_others_have_a_batch_of_their_own() -> None:
+    gathered, prepared = GatheredScoring(), Lengths()
+    asked = [ask(gathered, prepared, text, (1,) if len(text) > 3 else None) for text in texts(5)]
+    assert await asyncio.gather(*asked) == [1, 2, 3, 0, 0]
+    assert prepared.batches == [3, 2]

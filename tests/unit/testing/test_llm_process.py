@@ -57,8 +57,7 @@ def test_a_server_that_is_not_ready_in_time_is_stopped() -> None:
 
 
 PARENT = """
-import signal, sys, time
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background has it ignored
+import sys, time
 from prompt_oirl.testing.llm_process import llm_process
 with llm_process("--world", "3", "--queries", "20") as address:
     print(address, flush=True)

@@ -16,14 +16,14 @@ from prompt_oirl.serve.api.bodies import json_answer, read_model, read_object, r
 from prompt_oirl.serve.api.errors import Refused, documented
 from prompt_oirl.serve.api.route import DirectRoute
 from prompt_oirl.serve.decision import Choice
-from prompt_oirl.serve.gateway.headers import decision_headers
+from prompt_oirl.serve.decision_headers import decision_headers
 from prompt_oirl.serve.protocols import Decided, Decides
 from prompt_oirl.serve.settings import Limits
 
 __all__ = ["RecommendRequest", "recommend_route"]
 
-_AT_A_TIME = 8
-"""Queries of one request that are decided before other requests get their turn."""
+_TOGETHER = 8
+"""Queries of one request that are scored together; no more than the threads for long ones have room for."""
 
 _MOST_SCORES = 1_000
 
@@ -153,12 +153,12 @@ async def _recommend(request: Request) -> Response:
     if asked.query is not None:
         decided = await _decide(state.decider, asked.query, asked)
         return json_answer(_answer(decided, asked), headers=decision_headers(decided.decision))
-    answers = []
-    for number, query in enumerate(asked.texts, 1):
-        answers.append(_answer(await _decide(state.decider, query, asked), asked))
-        if number % _AT_A_TIME == 0:
-            await asyncio.sleep(0)
-    return json_answer({"decisions": answers})
+    at_a_time = _TOGETHER if state.active.prepared.is_quick else 1
+    decisions: list[Decided] = []
+    for start in range(0, len(asked.texts), at_a_time):
+        texts = asked.texts[start : start + at_a_time]
+        decisions += await asyncio.gather(*(_decide(state.decider, text, asked) for text in texts))
+    return json_answer({"decisions": [_answer(each, asked) for each in decisions]})
 
 
 async def _decide(decider: Decides, query: str, asked: RecommendRequest) -> Decided:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Double, ForeignKey, Index, Integer, MetaData, Table, Text
 
-from prompt_oirl.runs.schema import AnyText
+from prompt_oirl.stores.any_text import AnyText
 
 __all__ = ["CONTENT", "SCHEMA_VERSION", "TABLES", "decisions", "feedbacks", "metadata", "recommenders"]
 

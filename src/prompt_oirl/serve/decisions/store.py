@@ -10,17 +10,20 @@ from sqlalchemy import URL, Connection, Select, Table, bindparam, insert, select
 
 from prompt_oirl.errors import StoreError
 from prompt_oirl.records import Prompt
-from prompt_oirl.runs.database import Database
 from prompt_oirl.runs.rows import prompt_definition, prompt_of
 from prompt_oirl.serve.decision import Decision, Feedback
 from prompt_oirl.serve.decisions.opening import create_or_check, require
 from prompt_oirl.serve.decisions.rows import decision_of, decision_row
 from prompt_oirl.serve.decisions.schema import decisions, feedbacks, recommenders
+from prompt_oirl.stores.database import Database
 
 __all__ = ["DecisionStore"]
 
 _BATCH = 5_000
 """Of decisions in memory at once."""
+
+_BUSY_SECONDS = 5.0
+"""A service that waits for longer had better say that its store is down; it tries again by itself."""
 
 
 class DecisionStore:
@@ -52,7 +55,7 @@ class DecisionStore:
             ParameterError: The address is of something else.
             MissingDependencyError: PostgreSQL's driver is not installed.
         """
-        database = Database(url)
+        database = Database(url, busy_seconds=_BUSY_SECONDS)
         try:
             (create_or_check if create else require)(database)
             return cls(database)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from prompt_oirl.serve.decision_headers import Header, decision_headers, untouched_headers
 from prompt_oirl.serve.gateway.conversation import Conversation
-from prompt_oirl.serve.gateway.headers import Header, decision_headers, untouched_headers
 from prompt_oirl.serve.protocols import Decided, Decides
 
 __all__ = ["put_prompt_in"]

@@ -15,7 +15,8 @@ import aiohttp
 from starlette.types import Receive, Scope, Send
 
 from prompt_oirl.serve.api.errors import error_answer
-from prompt_oirl.serve.gateway.headers import Header, answer_headers
+from prompt_oirl.serve.decision_headers import Header
+from prompt_oirl.serve.gateway.headers import answer_headers
 from prompt_oirl.serve.gateway.upstream import Upstream
 
 __all__ = ["Exchange", "Forwarding", "UpstreamMetrics", "read_body"]

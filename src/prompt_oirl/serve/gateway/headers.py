@@ -1,21 +1,14 @@
-"""Which headers pass the gateway, in each direction, and those that tell the client what was decided."""
+"""Which headers pass the gateway, in each direction."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
-from urllib.parse import quote
 
 from multidict import CIMultiDict
 
-from prompt_oirl.serve.decision import Decision
+from prompt_oirl.serve.decision_headers import DECISION_PREFIX, Header
 
-__all__ = ["Header", "answer_headers", "decision_headers", "request_headers", "untouched_headers"]
-
-Header = tuple[bytes, bytes]
-"""A name in lower case and a value, as ASGI has them."""
-
-_PREFIX = b"x-prompt-oirl-"
+__all__ = ["answer_headers", "request_headers"]
 
 _HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding "
@@ -62,30 +55,11 @@ def answer_headers(received: Iterable[Header]) -> list[Header]:
     """Return what the client is sent of the upstream's headers: all that say something of the answer."""
     received = [(name.lower(), value) for name, value in received]
     dropped = _named_in_connection(received) | _HOP_BY_HOP | _OF_THE_UPSTREAMS_HOST
-    return [(name, value) for name, value in received if name not in dropped and not name.startswith((_CORS, _PREFIX))]
-
-
-def decision_headers(decision: Decision) -> list[Header]:
-    """Return the headers that tell a client what was decided; a prompt's id is percent-encoded."""
-    told = {
-        b"decision": decision.id,
-        b"prompt": _encoded(decision.prompt_id),
-        b"score": None if decision.score is None else repr(float(decision.score)),
-        b"propensity": repr(float(decision.propensity)),
-        b"recommender": _encoded(decision.recommender),
-        b"choice": decision.choice,
-    }
-    return [(_PREFIX + name, value.encode("ascii")) for name, value in told.items() if value is not None]
-
-
-def untouched_headers(reason: str) -> list[Header]:
-    """Return the headers that tell a client that no prompt was put in, and why."""
-    return [(_PREFIX + b"choice", b"untouched"), (_PREFIX + b"reason", reason.encode("ascii"))]
-
-
-@lru_cache(maxsize=10_000)
-def _encoded(text: str) -> str:
-    return quote(text, safe="")
+    return [
+        (name, value)
+        for name, value in received
+        if name not in dropped and not name.startswith((_CORS, DECISION_PREFIX))
+    ]
 
 
 def _named_in_connection(headers: Iterable[Header]) -> frozenset[bytes]:

@@ -13,11 +13,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from prompt_oirl.errors import DataError
 from prompt_oirl.serve.api.errors import Refused
+from prompt_oirl.serve.decision_headers import Header
 from prompt_oirl.serve.gateway.choosing import put_prompt_in
 from prompt_oirl.serve.gateway.conversation import Conversation
 from prompt_oirl.serve.gateway.documentation import CHAT, MODELS
 from prompt_oirl.serve.gateway.forwarding import Exchange, Forwarding, UpstreamMetrics, read_body
-from prompt_oirl.serve.gateway.headers import Header
 from prompt_oirl.serve.gateway.upstream import Upstream
 from prompt_oirl.serve.protocols import Decides
 from prompt_oirl.serve.settings import Limits, ServeSettings

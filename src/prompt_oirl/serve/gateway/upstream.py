@@ -13,7 +13,8 @@ import aiohttp
 from yarl import URL
 
 from prompt_oirl.errors import ParameterError
-from prompt_oirl.serve.gateway.headers import Header, request_headers
+from prompt_oirl.serve.decision_headers import Header
+from prompt_oirl.serve.gateway.headers import request_headers
 from prompt_oirl.serve.settings import ServeSettings
 
 __all__ = ["Upstream"]

@@ -62,6 +62,9 @@ class ChoiceView:
     nearest: tuple[NearestQuery, ...] = ()
     """Empty where the recommender's folder holds no logs."""
 
+    has_lost_logs: bool = False
+    """Whether the folder had logs when the recommender was loaded, and they cannot be read now."""
+
 
 def choice_of(decided: Decided, prepared: PreparedRecommender) -> ChoiceView:
     """Explain a decision.
@@ -79,7 +82,7 @@ def choice_of(decided: Decided, prepared: PreparedRecommender) -> ChoiceView:
     try:
         explanation = prepared.recommender.explain(recommendation.query.text, n_nearest=_N_NEAREST)
     except ArtifactError:  # the folder has been replaced since, and its logs are those of another recommender
-        return ChoiceView(best_single, chart, is_per_query)
+        return ChoiceView(best_single, chart, is_per_query, has_lost_logs=True)
     first = (recommendation.prompt.id, best_single)
     return ChoiceView(
         best_single,

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from prompt_oirl.errors import StoreError
+from prompt_oirl.errors import ArtifactError, StoreError
 from prompt_oirl.policies import BestOfN
 from prompt_oirl.records import Query
 from prompt_oirl.serve.api.errors import Refused
@@ -68,7 +68,11 @@ class _TrainingWinsOfVersion:
         self._wins: TrainingWins | None = None
 
     async def of(self, active: Any) -> TrainingWins | None:
-        """Return the win map; None where the recommender's folder has no logs."""
+        """Return the win map; None where the recommender's folder has no logs.
+
+        Raises:
+            ArtifactError: The logs cannot be read: the folder has been replaced since it was loaded, or is damaged.
+        """
         loaded = active.loaded
         async with self._lock:
             if self._version != loaded.version:
@@ -224,9 +228,15 @@ async def _training(request: Request) -> Response:
     state = request.app.state
     prepared = state.active.prepared
     rates = zip((each.id for each in prepared.prompts), prepared.recommender.success_rates_.tolist(), strict=True)
+    wins, has_lost_logs = None, False
+    try:
+        wins = await state.training_wins.of(state.active)
+    except ArtifactError:
+        has_lost_logs = True
     return _html(
         "training.html",
-        wins=await state.training_wins.of(state.active),
+        wins=wins,
+        has_lost_logs=has_lost_logs,
         success_rates=[(prompt_id, None if math.isnan(rate) else rate) for prompt_id, rate in rates],
         n_shown=_N_SHOWN,
     )

@@ -76,6 +76,14 @@ def test_several_queries_are_answered_in_their_order(client: TestClient, active,
     ]
 
 
+def test_many_long_queries_of_one_request_are_all_scored(make_client, active) -> None:
+    """They are scored in threads, with room for a few."""
+    queries = [f"{number} {QUERY * 80}" for number in range(20)]
+    found = make_client(budget_seconds=20.0).post("/v1/recommend", json={"queries": queries}).json()["decisions"]
+    assert {each["choice"] for each in found} == {"recommended"}
+    assert [each["prompt_id"] for each in found] == [active.prepared.recommend(query).prompt.id for query in queries]
+
+
 def test_scores_and_messages_are_returned_if_asked_for(client: TestClient, active) -> None:
     answer = client.post("/v1/recommend", json={"query": QUERY, "top": 3, "messages": True}).json()
     scores = dict(zip([prompt.id for prompt in active.prepared.prompts], active.prepared.score(QUERY), strict=True))

@@ -226,7 +226,7 @@ async def test_closing_without_a_store_drops_and_counts(
 async def test_one_decision_that_is_refused_takes_no_other_with_it(
     store: DecisionStore, make_decision: MakeDecision, caplog: pytest.LogCaptureFixture
 ) -> None:
-    good, bad = make_decision(), make_decision(seconds=float("nan"))  # SQLite holds no NaN
+    good, bad = make_decision(), make_decision(prompt_id=None)
     async with StoredDecisionLog(store) as log:
         for decision in (good, bad):
             log.record(decision)

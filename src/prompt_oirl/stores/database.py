@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,27 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from prompt_oirl.errors import ParameterError, StoreError
 from prompt_oirl.optional import import_optional
-from prompt_oirl.runs.store_url import parse_store_url, redacted, without_password
+from prompt_oirl.stores.store_url import parse_store_url, redacted, without_password
 
-__all__ = ["Database", "is_full"]
+__all__ = ["Database", "WayOut", "is_full"]
 
-_BUSY_SECONDS = 60
 _KEPT = "everything that was saved before is kept"
 _DISK_FULL = "53100"
 """PostgreSQL's code for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class WayOut:
+    """What errors tell to do, in the words of who opens the database."""
+
+    again: str = "try again"
+    """Once the cause is removed."""
+
+    another: str = "another store"
+    """Where this one cannot be used."""
+
+    first: str = "save first what it refers to"
+    """Before a row that refers to another one."""
 
 
 class Database:
@@ -30,19 +44,23 @@ class Database:
 
     Args:
         url: Of a SQLite file or a PostgreSQL database.
+        way_out: What errors tell to do.
+        busy_seconds: For which a SQLite file that another process writes to is waited for.
 
     Raises:
         ParameterError: It is the address of something else.
         MissingDependencyError: It is PostgreSQL's, and its driver is not installed.
     """
 
-    def __init__(self, url: str | URL) -> None:
+    def __init__(self, url: str | URL, *, way_out: WayOut = WayOut(), busy_seconds: float = 60.0) -> None:
         self.url = parse_store_url(url)
         self.path = Path(self.url.database or "") if self.url.get_backend_name() == "sqlite" else None
         """Of the SQLite file; None for PostgreSQL."""
         self.name = without_password(self.url) if self.path is None else str(self.path)
         """To show: without a password."""
-        self._engine = _postgresql_engine(self.url) if self.path is None else _sqlite_engine(self.url)
+        self.way_out = way_out
+        self._busy_seconds = busy_seconds
+        self._engine = _postgresql_engine(self.url) if self.path is None else _sqlite_engine(self.url, busy_seconds)
         self._writing_engine = self._engine.execution_options(writes=True)
         self._writing = threading.Lock()
 
@@ -93,12 +111,43 @@ class Database:
             yield
         except IntegrityError as error:
             raise ParameterError(
-                f"{self.name}: a row refers to a query, a prompt or a cell that is not there; register the queries and "
-                "prompts, and save the answers, before what refers to them"
+                f"{self.name}: a row refers to one that is not there, or lacks a value; {self.way_out.first}"
             ) from error
         except DBAPIError as error:
-            problem = _sqlite_problem(error) if self.path is not None else _postgresql_problem(error, self.url)
+            problem = self._postgresql_problem(error) if self.path is None else self._sqlite_problem(error)
             raise StoreError(redacted(f"{self.name}: {problem}", self.url)) from error
+
+    def _sqlite_problem(self, error: DBAPIError) -> str:
+        problem, again, another = str(error.orig), self.way_out.again, self.way_out.another
+        match _sqlite_code(error.orig) & 0xFF:
+            case sqlite3.SQLITE_FULL:
+                return f"{problem}; {_KEPT}. Free some space, and {again}"
+            case sqlite3.SQLITE_IOERR:
+                return f"{problem}; {_KEPT}. See to the disk and the space on it, and {again}"
+            case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
+                return f"{problem}: no store, or a damaged one. Put back a copy of it, or use {another}"
+            case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+                held = f"another process has held it for {self._busy_seconds:g} s"
+                return f"{problem}: {held}; end that one, or try again later"
+            case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
+                return f"{problem}; the folder must be there, and it and its files writable"
+        return f"{problem}: not the tables of this kind of store, or damaged ones. Put back a copy, or use {another}"
+
+    def _postgresql_problem(self, error: DBAPIError) -> str:
+        if error.orig is not None:
+            error.orig._pgconn = None  # type: ignore[attr-defined]  # psycopg keeps the password in it
+        problem, again = " ".join(str(error.orig).split()), self.way_out.again
+        state = getattr(error.orig, "sqlstate", None)
+        if state == _DISK_FULL:
+            return f"{problem}; {_KEPT}. Free some space on the server, and {again}"
+        if state == "3F000":
+            return f"{problem}; make the schema that the address names (CREATE SCHEMA …), and {again}"
+        if error.connection_invalidated or state is None:
+            return (
+                f"{problem}; {_KEPT}. See that the server runs, that the database exists (createdb {self.url.database})"
+                f" and that the user may connect (password in PGPASSWORD or ~/.pgpass), and {again}"
+            )
+        return f"{problem}; {_KEPT}. See that the user may read and write the tables, and {again}"
 
 
 def is_full(error: StoreError) -> bool:
@@ -107,8 +156,8 @@ def is_full(error: StoreError) -> bool:
     return _sqlite_code(original) == sqlite3.SQLITE_FULL or getattr(original, "sqlstate", None) == _DISK_FULL
 
 
-def _sqlite_engine(url: URL) -> Engine:
-    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": _BUSY_SECONDS})
+def _sqlite_engine(url: URL, busy_seconds: float) -> Engine:
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": busy_seconds})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -137,36 +186,3 @@ def _postgresql_engine(url: URL) -> Engine:
 def _sqlite_code(original: object) -> int:
     code = getattr(original, "sqlite_errorcode", None)
     return code if isinstance(code, int) else sqlite3.SQLITE_OK
-
-
-def _sqlite_problem(error: DBAPIError) -> str:
-    problem = str(error.orig)
-    match _sqlite_code(error.orig) & 0xFF:
-        case sqlite3.SQLITE_FULL:
-            return f"{problem}; {_KEPT}. Free some space, and run the same command again"
-        case sqlite3.SQLITE_IOERR:
-            return f"{problem}; {_KEPT}. See to the disk and the space on it, and run the same command again"
-        case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
-            return f"{problem}: no store of a run, or a damaged one. Put back a copy of it, or use another --out"
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return f"{problem}: another process has held it for {_BUSY_SECONDS} s; end that one, or try again later"
-        case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
-            return f"{problem}; the folder must be there, and it and its files writable"
-    return f"{problem}: not the tables of a run's store, or damaged ones. Put back a copy, or use another --out"
-
-
-def _postgresql_problem(error: DBAPIError, url: URL) -> str:
-    if error.orig is not None:
-        error.orig._pgconn = None  # type: ignore[attr-defined]  # psycopg keeps the password in it
-    problem = " ".join(str(error.orig).split())
-    state = getattr(error.orig, "sqlstate", None)
-    if state == _DISK_FULL:
-        return f"{problem}; {_KEPT}. Free some space on the server, and run the same command again"
-    if state == "3F000":
-        return f"{problem}; make the schema that the address names (CREATE SCHEMA …), and run the same command again"
-    if error.connection_invalidated or state is None:
-        return (
-            f"{problem}; {_KEPT}. See that the server runs, that the database exists (createdb {url.database}) and "
-            "that the user may connect (password in PGPASSWORD or ~/.pgpass), and run the same command again"
-        )
-    return f"{problem}; {_KEPT}. See that the user may read and write the tables, and run the same command again"

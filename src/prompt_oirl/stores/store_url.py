@@ -9,7 +9,7 @@ from sqlalchemy.exc import ArgumentError
 
 from prompt_oirl.errors import ParameterError
 
-__all__ = ["has_password", "parse_store_url", "redacted", "sqlite_url", "without_password"]
+__all__ = ["check_no_password", "named_store", "parse_store_url", "redacted", "sqlite_url", "without_password"]
 
 _FORMS = "postgresql://user@host/database"
 
@@ -49,9 +49,28 @@ def _postgresql(url: URL) -> URL:
     return url.set(drivername="postgresql+psycopg", password=password if isinstance(password, str) else None)
 
 
-def has_password(url: URL) -> bool:
-    """Whether a parsed address has a password in it."""
-    return url.password is not None
+def named_store(argument: str) -> URL:
+    """Return the address of the store that an argument of a command names: a SQLite file or an address.
+
+    Raises:
+        ParameterError: It is the address of something else, or has a password.
+    """
+    url = parse_store_url(argument) if "://" in argument else sqlite_url(Path(argument))
+    check_no_password(url)
+    return url
+
+
+def check_no_password(url: URL) -> None:
+    """Raise if a parsed address, given as an argument of a command, has a password in it.
+
+    Raises:
+        ParameterError: It has; the message does not repeat the password.
+    """
+    if url.password is not None:
+        raise ParameterError(
+            f"the store {without_password(url)} was given with a password, which others can see in the list of "
+            "processes; put it into PGPASSWORD or ~/.pgpass, or the whole address into $PROMPT_OIRL_STORE"
+        )
 
 
 def without_password(url: URL) -> str:

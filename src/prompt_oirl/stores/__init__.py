@@ -1,0 +1,1 @@
+"""What every store needs: a database, its address, texts as they are, and how a store is found or made in it."""

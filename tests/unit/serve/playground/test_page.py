@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from prompt_oirl.serve.active import ActiveRecommender
+from prompt_oirl.serve.app import make_app
+from prompt_oirl.serve.settings import ServeSettings
+
+ADDRESS = "http://127.0.0.1:8080"
+LOST = "The training logs of the recommender in use cannot be read now."
+
+
+@pytest.fixture
+def folder(recommender_folder: Path, tmp_path: Path) -> Path:
+    """A copy that may be overwritten."""
+    return Path(shutil.copytree(recommender_folder, tmp_path / "recommender"))
+
+
+@pytest.fixture
+def client(folder: Path) -> Iterator[TestClient]:
+    """Of a service with a playground, whose requests come from its own page."""
+    app = make_app(ActiveRecommender.load(folder), ServeSettings(playground=True, budget_seconds=10.0))
+    with TestClient(app, base_url=ADDRESS, headers={"origin": ADDRESS}) as client:
+        yield client
+
+
+def answers(client: TestClient) -> tuple[str, str]:
+    """What is chosen for a query and why, and what the training data say."""
+    chosen = client.post("/playground/decide", json={"query": "What is 2 plus 3?"})
+    training = client.get("/playground/training")
+    assert (chosen.status_code, training.status_code) == (200, 200)
+    return chosen.text, training.text
+
+
+def test_logs_that_were_overwritten_are_said_and_prompts_still_chosen(
+    client: TestClient, folder: Path, other_folder: Path
+) -> None:
+    shutil.rmtree(folder)
+    shutil.copytree(other_folder, folder)
+    chosen, training = answers(client)
+    assert LOST in chosen
+    assert "What the LLM is sent" in chosen
+    assert LOST in training
+    assert training.count("<tr>") == 1 + 6
+    assert "holds no logs" not in training
+
+    assert client.post("/v1/reload").status_code == 200
+    chosen, training = answers(client)
+    assert LOST not in chosen + training
+    assert "Similarity" in chosen
+    assert "Clusters of queries" in training
+
+
+def test_logs_that_were_read_before_stay(client: TestClient, folder: Path) -> None:
+    before = answers(client)
+    shutil.rmtree(folder)
+    assert LOST not in before[0] + before[1]
+    assert answers(client)[1] == before[1]
