@@ -36,6 +36,10 @@ __all__ = ["Collection", "Ending"]
 
 Ending = Literal["done", "budget", "interrupted"]
 
+_SHARE_OF_TIME_IN_SUMS = 0.1
+_PARTS = 4
+"""Slots wait for their outcomes to be durable. If no more than a fourth of them does together, the others go on."""
+
 
 def _worker_name() -> str:
     return f"{platform.node()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
@@ -81,7 +85,8 @@ class Collection:
             StoreError: An outcome could not be stored. What was stored before is kept.
         """
         ending: Ending = "done"
-        async with self._holding_claims(), saving_to(self.store) as saver, asyncio.TaskGroup() as in_flight:
+        saving = saving_to(self.store, enough=max(1, self.concurrency.most // _PARTS))
+        async with self._holding_claims(), saving as saver, asyncio.TaskGroup() as in_flight:
             try:
                 ending = await self._launch(calls, in_flight, saver)
             except Exception as error:  # noqa: BLE001 - raised when the calls in flight are stored
@@ -127,11 +132,11 @@ class Collection:
         return [call for call in batch if call.cell.key in held]
 
     async def _observe(self) -> None:
-        """Take in what other workers have spent; of the time, at most a tenth goes into summing the whole store."""
+        """Take in what other workers have spent, unless summing the whole store would take too much of the time."""
         started = time.monotonic()
         if started >= self._next_sum_at:
             self.ledger.observe(await asyncio.to_thread(self.store.spending))
-            self._next_sum_at = started + 10 * (time.monotonic() - started)
+            self._next_sum_at = started + (time.monotonic() - started) / _SHARE_OF_TIME_IN_SUMS
 
     async def _admitted(self, call: Call) -> Reservation | None:
         """Wait for a slot and for the budget; None where no further call may be launched."""

@@ -11,15 +11,24 @@ from prompt_oirl.runs.rows import StoredOutcome
 
 __all__ = ["Saver", "saving_to"]
 
-_GATHERING_SECONDS = 0.003
-"""A transaction costs as much as some ten rows in it. Next to the seconds that an LLM takes, this is nothing."""
+_TURNS = 2
+"""Of the event loop: in the first an answer is read, in the second its outcome is handed in."""
 
 
 class Saver:
-    """A group commit: while one transaction is written, the outcomes of the next one gather."""
+    """A group commit: a transaction costs as much as some ten rows in it, so outcomes that come together share one.
 
-    def __init__(self, store: CellStore) -> None:
+    They gather for as long as the event loop has others at hand, and no longer: while callers wait for a transaction,
+    they ask for nothing.
+
+    Args:
+        store: Where outcomes go.
+        enough: Outcomes that are written without waiting for more.
+    """
+
+    def __init__(self, store: CellStore, *, enough: int = 16) -> None:
         self._store = store
+        self._enough = enough
         self._waiting: list[tuple[StoredOutcome, asyncio.Future[None]]] = []
         self._has_work = asyncio.Event()
         self._is_closed = False
@@ -45,11 +54,18 @@ class Saver:
         while not self._is_closed or self._waiting:
             await self._has_work.wait()
             self._has_work.clear()
-            if not self._is_closed:
-                await asyncio.sleep(_GATHERING_SECONDS)
+            await self._gather()
             batch, self._waiting = self._waiting, []
             if batch:
                 await self._write(batch)
+
+    async def _gather(self) -> None:
+        """Return when there are enough, or when the event loop has nothing to do that could lead to more."""
+        n_before = 0
+        while n_before < len(self._waiting) < self._enough:
+            n_before = len(self._waiting)
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
 
     async def _write(self, batch: list[tuple[StoredOutcome, asyncio.Future[None]]]) -> None:
         try:
@@ -65,9 +81,9 @@ class Saver:
 
 
 @asynccontextmanager
-async def saving_to(store: CellStore) -> AsyncIterator[Saver]:
-    """Yield a saver; when the block ends, wait until what it was given is written."""
-    saver = Saver(store)
+async def saving_to(store: CellStore, *, enough: int = 16) -> AsyncIterator[Saver]:
+    """Yield a saver; when the block ends, wait until what it was given is written. See `Saver`."""
+    saver = Saver(store, enough=enough)
     writing = asyncio.create_task(saver.write_until_closed())
     try:
         yield saver

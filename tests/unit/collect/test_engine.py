@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from prompt_oirl.collect import engine
 from prompt_oirl.collect.client.concurrency import AdaptiveConcurrency
 from prompt_oirl.collect.engine import Collection
 from prompt_oirl.errors import LLMError, StoreError
@@ -356,6 +357,7 @@ async def test_what_others_spend_counts_where_a_store_is_shared(small_run, scrip
     run, client = small_run(40), scripted_client(latency=lambda: 0.001)
     monkeypatch.setattr(RunStore, "is_local", False)
     monkeypatch.setattr(run.store, "_clock", time.time)
+    monkeypatch.setattr(engine, "_SHARE_OF_TIME_IN_SUMS", 1.0)  # however slow the machine, it looks at every claim
     both = [collection(run, client, caps={"max_calls": 30}, concurrency=2) for _ in range(2)]
     assert await asyncio.gather(*(each.buy(run.calls()) for each in both)) == ["budget", "budget"]
     assert 30 <= len(client.asked) <= 30 + 2 * (2 + 4), "more by at most what the other claims and has in flight"
