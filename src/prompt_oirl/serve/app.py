@@ -84,7 +84,7 @@ def make_app(
 def _add_limits(app: FastAPI, settings: ServeSettings) -> None:
     """Add the middleware, the innermost first."""
     limits = settings.limits
-    app.add_middleware(BodyLimit, most_bytes=limits.body_bytes)
+    app.add_middleware(BodyLimit, most_bytes=limits.body_bytes, seconds=limits.body_seconds)
     app.add_middleware(ConcurrencyLimit, most=limits.concurrent_requests, exempt=_ALWAYS_ANSWERED)
     app.add_middleware(
         Access,

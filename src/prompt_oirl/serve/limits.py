@@ -1,7 +1,8 @@
-"""Limits on every request: how large its body may be, and how many there may be at once."""
+"""Limits on every request: how large and how slow its body may be, and how many there may be at once."""
 
 from __future__ import annotations
 
+import asyncio
 from http import HTTPStatus
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,16 +13,20 @@ __all__ = ["BodyLimit", "ConcurrencyLimit"]
 
 
 class BodyLimit:
-    """Refuses bodies that are too large: at once where they say so, else when they have become so.
+    """Refuses bodies that are too large, at once where they say so, and those that do not come to an end.
+
+    A request that is still sending holds its place among those that may be under way at once.
 
     Args:
         app: What is asked otherwise.
         most_bytes: Of a body.
+        seconds: For the whole body to arrive.
     """
 
-    def __init__(self, app: ASGIApp, *, most_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, most_bytes: int, seconds: float) -> None:
         self.app = app
         self._most_bytes = most_bytes
+        self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, with a body that is watched."""
@@ -29,34 +34,50 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         length = dict(scope["headers"]).get(b"content-length")
-        if length is None:
+        if length is None or (length.isdigit() and int(length[:20]) <= self._most_bytes):
             await self.app(scope, self._watched(receive), send)
-        elif length.isdigit() and int(length[:20]) <= self._most_bytes:
-            await self.app(scope, receive, send)  # the server lets no more through than the header says
         else:
-            refused = self._refused()
+            refused = self._too_large()
             await error_answer(refused.status_code, refused.detail, headers=refused.headers)(scope, receive, send)
 
     def _watched(self, receive: Receive) -> Receive:
         n_bytes = 0
+        is_whole = False
+        deadline = asyncio.get_running_loop().time() + self._seconds
 
         async def watched() -> Message:
-            nonlocal n_bytes
-            message = await receive()
+            nonlocal n_bytes, is_whole
+            if is_whole:  # what comes next is that the client goes away, sooner or later
+                return await receive()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError:
+                raise self._too_slow() from None
             n_bytes += len(message.get("body", b""))
+            is_whole = not message.get("more_body", False)
             if n_bytes > self._most_bytes:
-                raise self._refused()
+                raise self._too_large()
             return message
 
         return watched
 
-    def _refused(self) -> Refused:
-        """Return the refusal; it ends the connection, or the rest of the body would have to be read."""
-        return Refused(
+    def _too_large(self) -> Refused:
+        return _ending(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             f"the body has more than {self._most_bytes} bytes, which is the most that is taken",
-            headers={"connection": "close"},
         )
+
+    def _too_slow(self) -> Refused:
+        return _ending(
+            HTTPStatus.REQUEST_TIMEOUT,
+            f"the body has not arrived within {self._seconds:g} seconds; send it at once, or a smaller one",
+        )
+
+
+def _ending(status: HTTPStatus, message: str) -> Refused:
+    """Return a refusal that ends the connection, or the rest of the body would have to be read."""
+    return Refused(status, message, headers={"connection": "close"})
 
 
 class ConcurrencyLimit:

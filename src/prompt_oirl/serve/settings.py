@@ -21,6 +21,9 @@ class Limits:
     """
 
     body_bytes: int = 4 * 2**20
+    body_seconds: float = 30.0
+    """For a body to arrive."""
+
     queries: int = 256
     """In one request."""
 

@@ -34,13 +34,13 @@ def assert_error(answer, status: int, text: str) -> None:
 async def test_what_is_within_the_limit_passes(ask, parts: list[bytes]) -> None:
     body = b"".join(parts)
     for headers in ({}, {"content-length": str(len(body))}):
-        answer = await ask(BodyLimit(echo, most_bytes=10), headers=headers, parts=parts)
+        answer = await ask(BodyLimit(echo, most_bytes=10, seconds=60), headers=headers, parts=parts)
         assert (answer.status, answer.body) == (200, body)
 
 
 @pytest.mark.parametrize("length", ["11", "99999999999999999999999999", "-1", "1e9", "x", "+5", ""])
 async def test_a_length_that_is_too_large_or_none_is_refused_unread(ask, length: str) -> None:
-    answer = await ask(BodyLimit(never, most_bytes=10), headers={"content-length": length})
+    answer = await ask(BodyLimit(never, most_bytes=10, seconds=60), headers={"content-length": length})
     assert_error(answer, 413, "more than 10 bytes")
     assert answer.headers["connection"] == "close"
 
@@ -54,9 +54,37 @@ async def test_a_body_without_a_length_is_refused_once_it_is_too_large(ask) -> N
             n_read += len(message["body"])
 
     with pytest.raises(HTTPException, match="more than 10 bytes") as raised:
-        await ask(BodyLimit(reading, most_bytes=10), parts=[b"x" * 4] * 1_000)
+        await ask(BodyLimit(reading, most_bytes=10, seconds=60), parts=[b"x" * 4] * 1_000)
     assert raised.value.status_code == 413
     assert n_read == 8
+
+
+async def test_a_body_that_does_not_come_to_an_end_is_refused(ask) -> None:
+    async def dripping() -> dict[str, object]:
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"content-length", b"1000")]}
+    limited = BodyLimit(echo, most_bytes=10_000, seconds=0.05)
+    with pytest.raises(HTTPException, match=r"not arrived within 0\.05 seconds") as raised:
+        await limited(scope, dripping, ask)
+    assert raised.value.status_code == 408
+
+
+async def test_a_client_may_stay_as_long_as_it_likes_once_it_has_sent_its_body() -> None:
+    messages = [{"type": "http.request", "body": b"x", "more_body": False}, {"type": "http.disconnect"}]
+    seen: list[str] = []
+
+    async def receive() -> dict[str, object]:
+        await asyncio.sleep(0.06 if len(messages) == 1 else 0)
+        return messages.pop(0)
+
+    async def reading(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.extend([(await receive())["type"], (await receive())["type"]])
+
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
+    await BodyLimit(reading, most_bytes=10, seconds=0.03)(scope, receive, never)
+    assert seen == ["http.request", "http.disconnect"]
 
 
 async def test_other_than_requests_pass_untouched(ask) -> None:
@@ -65,7 +93,7 @@ async def test_other_than_requests_pass_untouched(ask) -> None:
     async def note(scope: Scope, receive: Receive, send: Send) -> None:
         seen.append(scope["type"])
 
-    application = ConcurrencyLimit(BodyLimit(note, most_bytes=1), most=1, exempt=frozenset())
+    application = ConcurrencyLimit(BodyLimit(note, most_bytes=1, seconds=60), most=1, exempt=frozenset())
     for type in ("lifespan", "websocket"):
         await ask(application, type=type, headers={"content-length": "99"})
     assert seen == ["lifespan", "websocket"]

@@ -50,6 +50,7 @@ _MEANINGS = {
     401: "The token is missing or wrong.",
     403: "The request was made for another host, or by a page of another site.",
     404: "Something named in the request is not known.",
+    408: "The body did not arrive in time.",
     409: "What is in the recommender's folder does not verify; the former recommender stays in use.",
     413: "The body is larger than the service takes.",
     415: "The content type is not application/json.",

@@ -40,7 +40,7 @@ class StoredFeedback(BaseModel):
     summary="Say what came of a decision",
     responses={
         200: {"model": StoredFeedback, "description": "The reward is stored."},
-        **documented(400, 401, 403, 404, 413, 415, 422, 503),
+        **documented(400, 401, 403, 404, 408, 413, 415, 422, 503),
     },
     openapi_extra=request_body(FeedbackRequest.model_json_schema(), example=_EXAMPLE),
 )

@@ -135,7 +135,7 @@ def recommend_route(limits: Limits) -> DirectRoute:
         response_model=None,
         responses={
             200: {"model": Recommended | RecommendedMany, "description": "What was decided."},
-            **documented(400, 401, 403, 404, 413, 415, 422, 503),
+            **documented(400, 401, 403, 404, 408, 413, 415, 422, 503),
         },
         openapi_extra=request_body(_schema(limits), example=_EXAMPLE),
     )
