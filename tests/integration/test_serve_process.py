@@ -28,6 +28,20 @@ KEY = "planted-key-27b0"
 QUERY = "Weng earns $12 an hour. She worked 50 minutes. How much did she earn?"
 HOSTILE = "<script>alert(1)</script> {{query}} \x1b[31m \u202e \x00 '; DROP TABLE decisions; -- " + "long" * 2_000
 HEAD = "POST /v1/recommend HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+SIGNALLED = """import os, signal
+from prompt_oirl.serve.active import ActiveRecommender
+load = ActiveRecommender.load
+ActiveRecommender.load = lambda folder: (os.kill(os.getpid(), signal.{name}), load(folder))[1]
+from prompt_oirl.cli import main
+main()"""
+INTERRUPTED = """import sys
+from prompt_oirl.cli import main
+class Interrupts:
+    def find_spec(self, name, path, target=None):
+        if name == "prompt_oirl.cli.app":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupts())
+main()"""
 BLOCKED = "import sys; sys.modules['{module}'] = None; from prompt_oirl.cli import main; main()"
 
 
@@ -128,6 +142,16 @@ def test_ctrl_c_stops_it_too(serve) -> None:
     code, said = serve("--no-playground", "--no-store").stop(signal.SIGINT)
     assert code == 0
     assert "Traceback" not in said
+
+
+def test_it_may_be_stopped_or_told_to_reload_before_it_is_ready(serve, spawn, folder: Path) -> None:
+    service = serve("--no-playground", "--no-store", code=SIGNALLED.format(name="SIGHUP"))
+    assert service.ask("POST", "/v1/recommend", {"query": QUERY})[0] == 200
+    assert service.stop() == (0, service.line)
+    code, err = ended(spawn("serve", folder, "--port", 0, "--no-store", code=SIGNALLED.format(name="SIGINT")))
+    assert (code, err) == (130, "stopped; what was saved before is kept")
+    code, err = ended(spawn("serve", folder, code=INTERRUPTED))
+    assert (code, err) == (130, "stopped")
 
 
 def test_without_a_store_nothing_is_kept(serve, folder: Path) -> None:

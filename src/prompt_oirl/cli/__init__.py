@@ -13,6 +13,14 @@ _INTERRUPTED = 130
 
 def main() -> None:
     """Run `prompt-oirl`; expected errors end with one line on standard error and exit code 1."""
+    try:
+        _run()
+    except KeyboardInterrupt:  # before a command has begun: it takes seconds to load
+        sys.stderr.write("stopped\n")
+        sys.exit(_INTERRUPTED)
+
+
+def _run() -> None:
     from prompt_oirl.cli.app import app
     from prompt_oirl.cli.render import print_error, print_warning, tolerate_encoding
     from prompt_oirl.errors import PromptOIRLError

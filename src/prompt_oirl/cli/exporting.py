@@ -72,7 +72,8 @@ def print_decision_export(export: DecisionExport) -> None:
     out.print(f"{export.path}: {export.n_rows:,} trials, {export.n_with_feedback:,} with feedback", markup=False)
     out.print(
         f"Left out: {export.n_fallbacks:,} fallbacks, {export.n_without_text:,} decisions without the text of their "
-        f"query, {export.n_without_prompt:,} without the wording of their prompt",
+        f"query, {export.n_without_prompt:,} without the wording of their prompt, {export.n_playground:,} of the "
+        "playground",
         markup=False,
     )
     if export.n_among_some:

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any, TextIO
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import Progress
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -45,15 +46,29 @@ __all__ = [
     "working",
 ]
 
+_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
+"""Of control characters, which a terminal would obey; logs hold whatever anyone has asked."""
+
+_C1_IN_JSON = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
+"""Of those that `json.dumps` leaves as they are."""
+
+
+class _Console(Console):
+    """Shows control characters in what it prints as escapes."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else text.translate(_ESCAPES), style, control)
+
 
 def console() -> Console:
-    """Return the console that results go to: text is printed as it is, without emoji codes."""
-    return Console(highlight=False, soft_wrap=True, emoji=False)
+    """Return the console that results go to: no emoji codes, and control characters as escapes."""
+    return _Console(highlight=False, soft_wrap=True, emoji=False)
 
 
 def error_console() -> Console:
     """Return the console that errors and progress go to."""
-    return Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+    return _Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 def tolerate_encoding() -> None:
@@ -85,7 +100,8 @@ def print_warning(
 def print_json(value: Any) -> None:
     """Print JSON on standard output and nothing else; what is not a number becomes null."""
     can_print_all = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
-    sys.stdout.write(json.dumps(_finite(value), ensure_ascii=not can_print_all, indent=2) + "\n")
+    text = json.dumps(_finite(value), ensure_ascii=not can_print_all, indent=2)
+    sys.stdout.write(text.translate(_C1_IN_JSON) + "\n")
 
 
 def _finite(value: Any) -> Any:
@@ -130,7 +146,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
     for position, column in enumerate(columns):
         made.add_column(Text(column), justify="right" if position else "left", overflow="fold")
     for row in rows:
-        made.add_row(*map(Text, row))
+        made.add_row(*(Text(cell.translate(_ESCAPES)) for cell in row))
     return made
 
 

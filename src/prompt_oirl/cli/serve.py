@@ -37,6 +37,7 @@ def serve(
     from prompt_oirl.cli import serving
     from prompt_oirl.serve.settings import Limits, ServeSettings
 
+    serving.ignore_hang_up()
     secrets = serving.Secrets.of_environment()
     settings = ServeSettings(
         host=host,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -12,14 +13,14 @@ from typing import Self
 
 from sqlalchemy import URL
 
-from prompt_oirl.cli.render import console, error_console
-from prompt_oirl.errors import MissingDependencyError, ParameterError, StoreError
+from prompt_oirl.cli.render import console
+from prompt_oirl.errors import MissingDependencyError, ParameterError
 from prompt_oirl.features.threads import one_blas_thread
 from prompt_oirl.optional import import_optional
 from prompt_oirl.serve.settings import ServeSettings
 from prompt_oirl.stores.store_url import named_store, parse_store_url, sqlite_url
 
-__all__ = ["Secrets", "is_playground_wanted", "serve", "store_url"]
+__all__ = ["Secrets", "ignore_hang_up", "is_playground_wanted", "serve", "store_url"]
 
 _EXTRA = "serve"
 _MODULES = ("aiohttp", "httptools", "orjson", "prometheus_client")
@@ -88,7 +89,7 @@ def serve(folder: Path, settings: ServeSettings, *, store: URL | None) -> None:
         MissingDependencyError: The extra is not installed.
     """
     _check_extra()
-    from prompt_oirl.serve.active import ActiveRecommender, LoadedRecommender
+    from prompt_oirl.serve.active import ActiveRecommender
     from prompt_oirl.serve.app import make_app
     from prompt_oirl.serve.decisions.log import StoredDecisionLog
     from prompt_oirl.serve.decisions.store import DecisionStore
@@ -103,16 +104,16 @@ def serve(folder: Path, settings: ServeSettings, *, store: URL | None) -> None:
             kept = opened.enter_context(DecisionStore.open(store))
             log = StoredDecisionLog(kept)
 
-            def register(loaded: LoadedRecommender) -> None:
-                try:
-                    kept.register(loaded.version, loaded.prepared.prompts)
-                except StoreError as error:
-                    _say_problem(str(error))
-
-            active.follow(register)
+            active.follow(lambda loaded: kept.register(loaded.version, loaded.prepared.prompts))
         app = make_app(active, settings, log=log)
         kept_in = "nothing is logged" if store is None else f"decisions are logged in {kept.name}"
         run(app, listener, on_ready=lambda address: _say(f"{folder} {active.version} at {address}; {kept_in}"))
+
+
+def ignore_hang_up() -> None:
+    """Have SIGHUP not end the process before the service handles it: what it asks for, loading, is to come."""
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def _check_extra() -> None:
@@ -124,7 +125,3 @@ def _say(line: str) -> None:
     """Print one line at once, also where the output is a pipe."""
     console().print(f"serving {line}", markup=False)
     sys.stdout.flush()
-
-
-def _say_problem(text: str) -> None:
-    error_console().print(f"warning: {text}", markup=False)

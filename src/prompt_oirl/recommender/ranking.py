@@ -35,6 +35,9 @@ class Ranking:
     chooses_per_query: bool
     """False where choosing per query has not been shown to pay, and the scores are the success rates."""
 
+    is_stand_in: bool = False
+    """Whether the best single prompt is not among the prompts, and `best_single` takes its place."""
+
     def among(self, indices: Sequence[int]) -> Ranking:
         """Return the ranking of some of the prompts.
 
@@ -49,7 +52,13 @@ class Ranking:
         rates = self.success_rates[chosen]
         is_there = self.best_single in chosen
         best = chosen.index(self.best_single) if is_there else int(np.nan_to_num(rates, nan=-1.0).argmax())
-        return replace(self, prompts=tuple(self.prompts[i] for i in chosen), success_rates=rates, best_single=best)
+        return replace(
+            self,
+            prompts=tuple(self.prompts[i] for i in chosen),
+            success_rates=rates,
+            best_single=best,
+            is_stand_in=self.is_stand_in or not is_there,
+        )
 
     def recommendations(self, queries: Sequence[Query], scores: FloatArray) -> list[Recommendation]:
         """Return the recommendation for each query.
@@ -64,7 +73,7 @@ class Ranking:
 
     def fall_back(self, query: Query) -> Recommendation:
         """Return the best single prompt, with a score of NaN and no runners-up, because nothing was scored."""
-        reason = f"the best single prompt {self.prompts[self.best_single].id!r}: the query was not scored"
+        reason = f"{self._title} {self.prompts[self.best_single].id!r}: the query was not scored"
         return Recommendation(query, self.prompts[self.best_single], float("nan"), (), reason)
 
     def _recommendation(self, query: Query, scores: list[float], choice: int, order: list[int]) -> Recommendation:
@@ -81,10 +90,17 @@ class Ranking:
     def _reason(self, choice: int, lead: float) -> str:
         """Return why the prompt was chosen; `lead` is the highest score less the best single prompt's."""
         best_single = self.prompts[self.best_single].id
+        if not self.chooses_per_query and self.is_stand_in:
+            return f"{self._title}: choosing per query has not been shown to pay here"
         if not self.chooses_per_query:
             return f"one prompt for all queries: choosing per query has not been shown to beat {best_single!r} here"
         if choice != self.best_single:
-            return f"scores {lead:.3f} above the best single prompt {best_single!r}"
+            return f"scores {lead:.3f} above {self._title} {best_single!r}"
         if lead > 0:
-            return f"the best single prompt: another scores {lead:.3f} higher, over {self.head_start:.3f} is needed"
-        return "the best single prompt, and the highest score for this query too"
+            return f"{self._title}: another scores {lead:.3f} higher, over {self.head_start:.3f} is needed"
+        return f"{self._title}, and the highest score for this query too"
+
+    @property
+    def _title(self) -> str:
+        """What reasons call the prompt at `best_single`."""
+        return "the most successful candidate" if self.is_stand_in else "the best single prompt"

@@ -18,6 +18,9 @@ from prompt_oirl.serve.settings import ServeSettings
 __all__ = ["Access"]
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_OWN_SITE = frozenset({b"same-origin", b"none"})
+"""Values of Sec-Fetch-Site: of the service's own page, and of no page at all. Older browsers do not send it."""
+
 _POLICY_VIOLATION = 1008
 
 
@@ -26,7 +29,7 @@ class Access:
 
     A service without a token trusts whoever reaches its loopback address. A web page in a browser on this machine can
     do that too: by a name of its own that leads to loopback (DNS rebinding), which the Host header shows, or by
-    sending what needs no leave (cross-site request forgery), which the Origin header shows.
+    sending what needs no leave (cross-site request forgery), which the Origin and Sec-Fetch-Site headers show.
 
     Args:
         app: What is asked otherwise.
@@ -65,6 +68,8 @@ class Access:
         path = scope["path"]
         if path in self._open_paths:
             return None
+        if sum(name == b"host" for name, _ in scope["headers"]) > 1:  # RFC 9112, section 3.2
+            return error_answer(HTTPStatus.BAD_REQUEST, "the request names more than one host; send one Host header")
         headers = dict(scope["headers"])
         if self._token is None:
             return self._refusal_of_stranger(scope.get("method"), headers)
@@ -120,5 +125,7 @@ def _name(host: bytes) -> str:
 
 
 def _is_of_another_site(headers: Mapping[bytes, bytes]) -> bool:
+    if headers.get(b"sec-fetch-site", b"none").lower() not in _OWN_SITE:
+        return True
     origin = headers.get(b"origin")
     return origin is not None and origin.lower().partition(b"://")[2] != headers.get(b"host", b"").lower()

@@ -36,7 +36,7 @@ class LoadedRecommender:
             ArtifactError: The folder does not verify, or what it holds cannot score a query.
         """
         recommender = Recommender.load(folder)
-        prepared = PreparedRecommender(recommender)
+        prepared = recommender.prepare()
         try:
             prepared.recommend(_TRIAL)
         except Exception as error:
@@ -120,7 +120,7 @@ class ActiveRecommender:
         """
         async with self._reloading:
             self._loaded = await asyncio.to_thread(self._load_again)
-            gc.collect()  # the former one's parts refer to each other, and would stay for long
+            await asyncio.to_thread(_free_former)
             return self._loaded.version
 
     def _load_again(self) -> LoadedRecommender:
@@ -135,3 +135,12 @@ class ActiveRecommender:
         for follower in self._followers:
             follower(loaded)
         return loaded
+
+
+def _free_former() -> None:
+    """Free a recommender that is out of use: its parts refer to each other, and may be frozen."""
+    was_frozen = gc.get_freeze_count() > 0
+    gc.unfreeze()
+    gc.collect()
+    if was_frozen:
+        gc.freeze()

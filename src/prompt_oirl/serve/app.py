@@ -25,8 +25,12 @@ from prompt_oirl.serve.settings import ServeSettings
 __all__ = ["make_app"]
 
 _ALWAYS_ANSWERED = frozenset({"/healthz", "/readyz"})
+_NEVER_REFUSED_FOR_LOAD = _ALWAYS_ANSWERED | {"/metrics"}
 _PLAYGROUND, _BELOW_PLAYGROUND = frozenset({"/"}), "/playground/"
 """Paths that check by themselves who asks, because a browser cannot be told to send a token."""
+
+_MOST_BYTES_OF = {"/playground/sign-in": 4 * 2**10}
+"""A token is asked for here, so that everybody may send a body."""
 
 _NO_TELEMETRY: Any = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 """What FastAPI exports where the environment says so can hold queries; earlier versions do not know of it."""
@@ -84,8 +88,15 @@ def make_app(
 def _add_limits(app: FastAPI, settings: ServeSettings) -> None:
     """Add the middleware, the innermost first."""
     limits = settings.limits
-    app.add_middleware(BodyLimit, most_bytes=limits.body_bytes, seconds=limits.body_seconds)
-    app.add_middleware(ConcurrencyLimit, most=limits.concurrent_requests, exempt=_ALWAYS_ANSWERED)
+    app.add_middleware(
+        BodyLimit, most_bytes=limits.body_bytes, seconds=limits.body_seconds, most_bytes_of=_MOST_BYTES_OF
+    )
+    app.add_middleware(
+        ConcurrencyLimit,
+        most=limits.concurrent_requests,
+        exempt=_NEVER_REFUSED_FOR_LOAD,
+        apart=_BELOW_PLAYGROUND if settings.playground else None,
+    )
     app.add_middleware(
         Access,
         settings=settings,  # and not the token, which the middleware's repr would show

@@ -111,7 +111,8 @@ class Decider:
             return recommended, "recommended", of_recommended
         drawn = self._random.randrange(n_candidates)
         if drawn == 0:
-            return recommended, "explored", of_recommended
+            reason = f"drawn at random, to learn from, and recommended too: {recommended.reason}"
+            return replace(recommended, reason=reason), "explored", of_recommended
         return _instead(recommended, drawn - 1), "explored", floor
 
     def _decided(

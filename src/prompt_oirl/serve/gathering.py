@@ -63,6 +63,7 @@ def _answer(asked: Sequence[_Asked]) -> None:
     prepared, queries = asked[0].prepared, [each.query for each in asked]
     try:
         recommendations = prepared.rank(queries, prepared.scores_of(queries), among=asked[0].among)
+        answers = list(zip(asked, recommendations, strict=True))
     except Exception as error:  # noqa: BLE001 - the error is that of a query, and raised where that is waited for
         if len(asked) == 1:
             asked[0].answer.set_exception(error)
@@ -70,5 +71,5 @@ def _answer(asked: Sequence[_Asked]) -> None:
             for each in asked:
                 _answer([each])
     else:
-        for each, recommendation in zip(asked, recommendations, strict=True):
+        for each, recommendation in answers:
             each.answer.set_result(recommendation)

@@ -11,6 +11,8 @@ from prompt_oirl.errors import ParameterError
 
 __all__ = ["Limits", "ServeSettings"]
 
+_SHORTEST_TOKEN = 16
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -52,7 +54,8 @@ class ServeSettings:
     """What an operator decides when the service starts; nothing of it can be changed by a request.
 
     Raises:
-        ParameterError: A setting is outside what is allowed, or another host than loopback is given without a token.
+        ParameterError: A setting is outside what is allowed, the token can be guessed or cannot be sent, or another
+            host than loopback is given without a token.
     """
 
     host: str = "127.0.0.1"
@@ -91,6 +94,7 @@ class ServeSettings:
                 f"host={self.host!r} can be reached from other machines, and no token is set; set "
                 "PROMPT_OIRL_SERVE_TOKEN in the environment, or serve on 127.0.0.1 behind a proxy that asks for one"
             )
+        self._check_token()
         self._check_upstream()
 
     @property
@@ -102,6 +106,16 @@ class ServeSettings:
             return ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+    def _check_token(self) -> None:
+        if not self.token:
+            return
+        if not self.token.isprintable() or " " in self.token or len(self.token) < _SHORTEST_TOKEN:
+            raise ParameterError(
+                f"the service's token has fewer than {_SHORTEST_TOKEN} characters, or a space, a line break or another "
+                "character in it that cannot be sent; set PROMPT_OIRL_SERVE_TOKEN to a long random one alone, such as "
+                "`openssl rand -hex 32` prints"
+            )
 
     def _check_upstream(self) -> None:
         if self.upstream is None:

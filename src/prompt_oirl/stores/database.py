@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, func, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from prompt_oirl.errors import ParameterError, StoreError
 from prompt_oirl.optional import import_optional
@@ -116,6 +116,11 @@ class Database:
         except DBAPIError as error:
             problem = self._postgresql_problem(error) if self.path is None else self._sqlite_problem(error)
             raise StoreError(redacted(f"{self.name}: {problem}", self.url)) from error
+        except SQLAlchemyError as error:  # such as: all connections are taken
+            problem = f"{type(error).__name__}, {str(error).partition('(Background')[0].strip()}"
+            raise StoreError(
+                redacted(f"{self.name}: {problem}; {_KEPT}. See what holds it, and {self.way_out.again}", self.url)
+            ) from error
 
     def _sqlite_problem(self, error: DBAPIError) -> str:
         problem, again, another = str(error.orig), self.way_out.again, self.way_out.another

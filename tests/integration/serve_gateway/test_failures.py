@@ -192,3 +192,15 @@ def test_connections_are_used_again_until_they_may_be_closed(gateway, whole) -> 
             assert service.chat().body == b"{}"
             threading.Event().wait(0.05)
         thread.join()
+
+
+def test_what_a_gateway_has_sent_is_refused(gateway, upstream, whole) -> None:
+    """An upstream that leads back to the service would be asked without an end."""
+    server = upstream(whole(b"{}"))
+    inner = gateway(server.base_url)
+    outer = gateway(inner.base_url)
+    for found in (outer.chat(), outer.request("GET", "/v1/models")):
+        assert (found.status, found.json["error"]["type"]) == (508, "upstream_error")
+        assert "set the address of the LLM" in found.json["error"]["message"]
+    assert (len(outer.decider.queries), inner.decider.queries, server.received) == (1, [], [])
+    assert inner.chat(headers={"x-prompt-oirl-decision": "0" * 32}).status == 200

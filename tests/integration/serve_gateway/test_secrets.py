@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import http.client
 import json
 import re
@@ -14,7 +15,10 @@ from urllib.parse import quote
 import pytest
 
 from prompt_oirl.recommender import Recommender
-from prompt_oirl.serve.settings import Limits
+from prompt_oirl.records import Message
+from prompt_oirl.serve.gateway.upstream import Upstream
+from prompt_oirl.serve.playground import asking
+from prompt_oirl.serve.settings import Limits, ServeSettings
 from prompt_oirl.testing import Faults, SimulatedLLM, SyntheticWorld
 
 KEY, TOKEN, CLIENTS = "sk-Kx7/planted+key=9_Xv", "token-Qz4/planted+8=rT", "sk-client-Jm2/planted+3"
@@ -81,6 +85,53 @@ def test_a_key_that_the_upstream_refuses_and_repeats_is_not_shown(gateway, upstr
     assert found.status == 401
     assert "has to set another" in found.json["error"]["message"]
     check_absent(KEY, str(found), caplog.text)
+
+
+@pytest.mark.parametrize("status", ["403 Forbidden", "429 Too Many Requests", "529 Overloaded", "302 Found"])
+@pytest.mark.parametrize("way", ["plain", "escaped", "gzip", "brotli", "too long"])
+def test_an_error_that_repeats_the_key_is_not_shown(status: str, way: str, gateway, upstream, whole, caplog) -> None:
+    body = json.dumps({"error": f"no such key: {KEY}"}).encode()
+    body = {
+        "escaped": body.replace(b"/", rb"\/"),
+        "gzip": gzip.compress(body),
+        "too long": b" " * 300_000 + body,
+    }.get(way, body)
+    encoding = {"gzip": ("Content-Encoding: gzip",), "brotli": ("Content-Encoding: br",)}.get(way, ())
+    service = gateway(upstream(whole(body, f"X-Key: {KEY}", *encoding, status=status)).base_url, upstream_key=KEY)
+    found = service.chat()
+    assert found.status == int(status[:3])
+    assert "withheld" in found.json["error"]["message"]
+    assert found["x-prompt-oirl-decision"]
+    check_absent(KEY, str(found), caplog.text)
+
+
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_other_errors_pass_as_they_are(is_compressed: bool, gateway, upstream, whole) -> None:
+    body = b'{"error": {"message": "no such model"}}'
+    body = gzip.compress(body) if is_compressed else body
+    encoding = ("Content-Encoding: gzip",) if is_compressed else ()
+    refused = whole(body, f"X-Key: {KEY}", "Retry-After: 7", *encoding, status="404 Not Found")
+    found = gateway(upstream(refused).base_url, upstream_key=KEY).chat()
+    assert (found.status, found.body, found["retry-after"], found["x-key"]) == (404, body, "7", None)
+
+
+def test_an_error_that_breaks_off_is_not_shown(gateway, upstream) -> None:
+    async def answer(received, writer, left) -> None:
+        writer.write(b"HTTP/1.1 500 Oh\r\nContent-Length: 9\r\n\r\n{")
+
+    found = gateway(upstream(answer).base_url, upstream_key=KEY).chat()
+    assert (found.status, "withheld" in found.json["error"]["message"]) == (500, True)
+
+
+@pytest.mark.parametrize("status", ["200 OK", "401 Unauthorized", "403 Forbidden"])
+async def test_the_playground_does_not_show_the_key(status: str, upstream, whole) -> None:
+    body = json.dumps({"error": {"message": KEY}, "choices": [{"message": {"content": KEY}}], "data": [{"id": KEY}]})
+    address = upstream(whole(body.encode(), status=status)).base_url
+    async with Upstream(ServeSettings(upstream=address, upstream_key=KEY)) as opened:
+        answer, names = await asking.ask(opened, [Message("user", "3+4")], model="m"), await asking.models(opened)
+    assert answer.is_error
+    assert ("has to set another" if status[0:3] == "401" else "repeats the key") in answer.text
+    check_absent(KEY, answer.text, *names)
 
 
 @pytest.mark.parametrize("way", ["unreachable", "no answer", "late", "cut off", "no json"])

@@ -77,6 +77,7 @@ def test_decisions_are_exported(run: Run, decisions: Path, tmp_path: Path) -> No
         "n_rows": 3,
         "n_with_feedback": 2,
         "n_among_some": 0,
+        "n_playground": 0,
         "n_fallbacks": 1,
         "n_without_text": 0,
         "n_without_prompt": 0,
@@ -122,7 +123,8 @@ def test_the_environment_may_have_the_password() -> None:
 
 
 def test_choices_among_candidates_are_noted(capsys: pytest.CaptureFixture[str]) -> None:
-    print_decision_export(DecisionExport(Path("[b]x.jsonl"), 1234, 3, 7, 0, 0, 0))
+    print_decision_export(DecisionExport(Path("[b]x.jsonl"), 1234, 3, 7, 5, 0, 0, 0))
     out = capsys.readouterr().out
+    assert "5 of the playground" in out
     assert "[b]x.jsonl: 1,234 trials" in out
     assert "7 trials chose among named candidates" in out

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 import sys
+import unicodedata
 from dataclasses import replace
 
 import pytest
 
 from prompt_oirl.cli.render import (
     console,
+    error_console,
     interval,
     percent,
     points,
@@ -130,3 +132,39 @@ def test_thousands_of_rows_are_no_wait(capsys: pytest.CaptureFixture[str]) -> No
     rows = [leak_free(k, "recommender", 0.01) for k in range(1, 7) for _ in range(5000)]
     print_reproduction([*rows[:-1], leak_free(7, "knn", 0.02)])
     assert capsys.readouterr().out.count("recommender") == 0
+
+
+ATTACK = "\x1b]0;owned\x1b \x9b31m \x7f é→"
+SHOWN = r"\x1b]0;owned\x1b \x9b31m \x7f é→"
+
+
+def controls(text: str) -> list[str]:
+    return [each for each in text.replace("\n", "") if unicodedata.category(each) == "Cc"]
+
+
+def test_control_characters_are_shown_and_not_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
+    console().print(ATTACK, style="dim", markup=False)
+    console().print(table(ATTACK, (ATTACK, "rate"), [(ATTACK, "1 %")]))
+    print_error(f"{ATTACK}\x07")
+    error_console().print(f"{ATTACK}\tnext\nline", markup=False)
+    with progress_bar(ATTACK) as advance:
+        advance(1, 1, ATTACK)
+    printed = capsys.readouterr()
+    assert controls(printed.out + printed.err) == []
+    assert printed.out.count(SHOWN) >= 3
+    assert printed.err.count(SHOWN) == 4
+
+
+def test_a_terminal_gets_the_styles_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    console().print("\x1b[31mred", style="bold", markup=False)
+    assert sys.stdout.getvalue() == "\x1b[1m\\x1b[31mred\x1b[0m\n"  # type: ignore[attr-defined]
+
+
+def test_json_has_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"text": ATTACK})
+    out = capsys.readouterr().out
+    assert json.loads(out) == {"text": ATTACK}
+    assert "é→" in out
+    assert controls(out) == []

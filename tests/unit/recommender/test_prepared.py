@@ -136,9 +136,12 @@ def test_without_the_best_single_prompt_the_most_successful_has_the_head_start(c
     assert prepared.recommend("How many?").prompt.id == ids[third]
     found = prepared.recommend("How many?", among=[third, second])
     assert found.prompt.id == ids[second]
-    assert found.reason == "the best single prompt: another scores 0.010 higher, over 0.020 is needed"
+    assert found.reason == "the most successful candidate: another scores 0.010 higher, over 0.020 is needed"
     fallen_back = prepared.fall_back("How many?", among=[third, second])
     assert fallen_back.prompt.id == ids[second]
+    assert fallen_back.reason == f"the most successful candidate {ids[second]!r}: the query was not scored"
+    leading = with_scores(choosing, tuple(scores), 0.0).recommend("How many?", among=[third, second])
+    assert leading.reason == f"scores 0.010 above the most successful candidate {ids[second]!r}"
     assert prepared.fall_back("How many?", among=[third, best]).prompt.id == ids[best]
 
 
@@ -170,3 +173,11 @@ def test_ties_come_in_the_order_of_the_prompts_after_the_best_single_prompt(choo
     found = with_scores(choosing, (0.5,) * len(choosing.prompts_), 0.0).recommend("How many?")
     assert found.prompt == choosing.prompts_[best]
     assert [each.prompt for each in found.runners_up] == [p for i, p in enumerate(choosing.prompts_) if i != best]
+
+
+def test_where_one_prompt_serves_all_a_stand_in_is_not_called_the_best_single_prompt(cautious: Recommender) -> None:
+    prepared = cautious.prepare()
+    best, second = np.argsort(-cautious.success_rates_)[:2].tolist()
+    assert prepared.prompts[best].id in prepared.recommend("How many?", among=[second, best]).reason
+    found = prepared.recommend("How many?", among=[second])
+    assert found.reason == "the most successful candidate: choosing per query has not been shown to pay here"

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import PlainTextResponse
+from starlette.types import Message
 
 from prompt_oirl.serve import access
 from prompt_oirl.serve.access import Access
@@ -153,6 +154,32 @@ async def test_pages_of_other_sites_may_not_post(ask, origin: str) -> None:
 
 async def test_the_services_own_page_may(ask) -> None:
     assert (await ask(guarded(), headers=HERE | {"origin": "http://127.0.0.1:8080"})).status == 200
+
+
+@pytest.mark.parametrize(
+    ("site", "status"), [("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)]
+)
+async def test_what_a_browser_says_of_the_site_counts_too(ask, site: str, status: int) -> None:
+    headers = HERE | {"sec-fetch-site": site}
+    assert (await ask(guarded(), headers=headers, method="POST")).status == status
+    assert (await ask(guarded(), headers=headers, method="GET")).status == 200
+
+
+@pytest.mark.parametrize("token", [None, TOKEN])
+async def test_two_hosts_are_refused(token: str | None) -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    bearer = (b"authorization", b"Bearer " + TOKEN.encode())
+    headers = [bearer, (b"host", b"evil.example"), (b"host", b"127.0.0.1")]
+    scope = {"type": "http", "method": "GET", "path": "/v1/prompts", "headers": headers}
+    await guarded(token=token)(scope, receive, send)
+    assert sent[0]["status"] == 400
 
 
 async def test_websockets_are_refused_alike(ask) -> None:

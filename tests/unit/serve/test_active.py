@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import shutil
+import weakref
 from pathlib import Path
 
 import pytest
@@ -154,3 +156,25 @@ async def test_reloading_does_not_hold_up_the_event_loop_and_is_done_one_at_a_ti
     assert await reloading == [active.version] * 3
     assert most == 1
     assert n_ticks > 3
+
+
+def test_it_is_prepared_once(folder: Path) -> None:
+    prepared = LoadedRecommender.load(folder).prepared
+    assert prepared.recommender.prepare() is prepared
+
+
+@pytest.mark.parametrize("is_frozen", [True, False])
+async def test_the_former_recommender_is_freed(folder: Path, is_frozen: bool) -> None:
+    active = ActiveRecommender.load(folder)
+    former = weakref.ref(active.prepared), weakref.ref(active.prepared.recommender)
+    gc.collect()
+    gc.unfreeze()
+    n_frozen = gc.get_freeze_count()
+    if is_frozen:
+        gc.freeze()
+    try:
+        await active.reload()
+        assert [each() for each in former] == [None, None]
+        assert (gc.get_freeze_count() > n_frozen) == is_frozen
+    finally:
+        gc.unfreeze()

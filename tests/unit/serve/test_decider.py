@@ -304,3 +304,10 @@ def test_what_is_no_text_gets_the_best_single_prompt(make_decider, active, log, 
 async def test_it_works_without_a_log(active, metrics) -> None:
     decided = await Decider(active, ServeSettings(), metrics=metrics).decide(QUERY, source="recommend")
     assert decided.decision.choice in ("recommended", "fallback")
+
+
+async def test_the_recommended_prompt_drawn_at_random_says_both(make_decider, active) -> None:
+    recommended = active.prepared.recommend(QUERY)
+    decided = await decide_all(make_decider(explore=1.0), [QUERY] * 60)
+    reasons = {each.recommendation.reason for each in decided if each.recommendation.prompt == recommended.prompt}
+    assert reasons == {f"drawn at random, to learn from, and recommended too: {recommended.reason}"}

@@ -118,3 +118,14 @@ async def test_those_that_choose_among_others_have_a_batch_of_their_own() -> Non
     asked = [ask(gathered, prepared, text, (1,) if len(text) > 3 else None) for text in texts(5)]
     assert await asyncio.gather(*asked) == [1, 2, 3, 0, 0]
     assert prepared.batches == [3, 2]
+
+
+@pytest.mark.parametrize("n", [1, 3])
+async def test_too_few_recommendations_are_an_error_and_leave_nobody_waiting(
+    n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gathered, prepared = GatheredScoring(), Lengths()
+    monkeypatch.setattr(prepared, "rank", lambda *_, **__: [])
+    asked = asyncio.gather(*(ask(gathered, prepared, text) for text in texts(n)), return_exceptions=True)
+    found = await asyncio.wait_for(asked, 5)
+    assert [type(each) for each in found] == [ValueError] * n

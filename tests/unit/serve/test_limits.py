@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from prompt_oirl.serve.limits import BodyLimit, ConcurrencyLimit
+from prompt_oirl.serve.settings import Limits
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -136,3 +137,45 @@ async def test_a_request_that_fails_or_is_cancelled_leaves_its_place(ask) -> Non
         await slow
     with pytest.raises(ValueError, match="it failed"):
         await ask(application)
+
+
+async def test_a_path_may_take_less(ask) -> None:
+    limited = BodyLimit(echo, most_bytes=10, seconds=60, most_bytes_of={"/sign-in": 4, "/more": 99})
+    for path, most in (("/sign-in", 4), ("/more", 10), ("/", 10)):
+        assert (await ask(limited, path, parts=[b"x" * most])).status == 200
+        assert_error(await ask(limited, path, headers={"content-length": str(most + 1)}), 413, f"than {most} bytes")
+        with pytest.raises(HTTPException, match=f"more than {most} bytes"):
+            await ask(limited, path, parts=[b"x" * most, b"x"])
+
+
+async def test_what_is_counted_apart_takes_no_place_of_the_others(ask) -> None:
+    goes_on = asyncio.Event()
+
+    async def waiting(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"].endswith("/slow"):
+            await goes_on.wait()
+        await echo(scope, receive, send)
+
+    application = ConcurrencyLimit(waiting, most=3, exempt=frozenset(), apart="/playground/", most_apart=2)
+    slow = [asyncio.ensure_future(ask(application, "/playground/slow")) for _ in range(2)]
+    await asyncio.sleep(0)
+    assert_error(await ask(application, "/playground/sign-in"), 503, "2 requests are under way")
+    slow += [asyncio.ensure_future(ask(application, "/slow")) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert_error(await ask(application, "/playground"), 503, "3 requests are under way")
+    goes_on.set()
+    assert [answer.status for answer in await asyncio.gather(*slow)] == [200] * 5
+    assert (await ask(application, "/playground/sign-in")).status == 200
+
+
+def test_how_the_service_is_can_be_asked_under_any_load(make_client) -> None:
+    limits = Limits()
+    object.__setattr__(limits, "concurrent_requests", 0)  # all are taken
+    client = make_client(limits=limits)
+    assert client.get("/v1/prompts").status_code == 503
+    assert [client.get(path).status_code for path in ("/healthz", "/readyz", "/metrics")] == [200] * 3
+
+
+def test_a_token_is_small(make_client) -> None:
+    answer = make_client().post("/playground/sign-in", json={"token": "x" * 5_000})
+    assert (answer.status_code, "4096 bytes" in answer.text) == (413, True)

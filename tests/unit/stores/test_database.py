@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import TimeoutError as NoConnectionError
 
 from prompt_oirl.errors import ParameterError, StoreError
 from prompt_oirl.stores.database import Database, WayOut, is_full
@@ -69,3 +70,12 @@ def test_what_a_row_refers_to_has_to_be_there(database: Database) -> None:
     for value in ("'bell'", "NULL"):
         with pytest.raises(ParameterError, match="a row refers to one that is not there, or lacks a value"):
             write(database, f"INSERT INTO rhymes VALUES ({value})")
+
+
+def test_whatever_sqlalchemy_raises_is_an_error_of_the_store(path: Path, database: Database) -> None:
+    with (
+        pytest.raises(StoreError, match=rf"^{path}: TimeoutError, all are taken; .*ring the bell$") as caught,
+        database.writing(),
+    ):
+        raise NoConnectionError("all are taken", code="3o7r")
+    assert not is_full(caught.value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -23,12 +23,13 @@ from prompt_oirl.errors import (
     UnseenPromptError,
 )
 
-__all__ = ["ErrorAnswer", "Refused", "add_error_answers", "documented", "error_answer"]
+__all__ = ["ErrorAnswer", "Refused", "add_error_answers", "documented", "error_answer", "named_place"]
 
 _logger = logging.getLogger(__name__)
 
 _SECONDS_TO_RETRY = "1"
-_TYPES = {
+_LONGEST_PLACE = 100
+_TYPES: dict[int, str] = {
     HTTPStatus.UNAUTHORIZED: "authentication_error",
     HTTPStatus.FORBIDDEN: "permission_error",
     HTTPStatus.NOT_FOUND: "not_found_error",
@@ -37,6 +38,7 @@ _TYPES = {
     HTTPStatus.BAD_GATEWAY: "upstream_error",
     HTTPStatus.SERVICE_UNAVAILABLE: "unavailable_error",
     HTTPStatus.GATEWAY_TIMEOUT: "upstream_error",
+    HTTPStatus.LOOP_DETECTED: "upstream_error",
 }
 _STATUSES: dict[type[PromptOIRLError], tuple[HTTPStatus, str | None]] = {
     UnseenPromptError: (HTTPStatus.NOT_FOUND, "candidates"),
@@ -53,11 +55,12 @@ _MEANINGS = {
     408: "The body did not arrive in time.",
     409: "What is in the recommender's folder does not verify; the former recommender stays in use.",
     413: "The body is larger than the service takes.",
-    415: "The content type is not application/json.",
+    415: "The content type is not application/json, or the body is compressed.",
     422: "The body is JSON, but not what is asked for here.",
     502: "The upstream could not be reached, or gave no HTTP answer.",
     503: "Too many requests at once, or the store of decisions is down; try again after `Retry-After` seconds.",
     504: "The upstream did not answer in time.",
+    508: "The request comes from a gateway of this kind, perhaps from this one.",
 }
 
 
@@ -101,7 +104,7 @@ def error_answer(
     """Return an error as an answer; what has no UTF-8 in the message is escaped."""
     error = {
         "message": _escaped(message),
-        "type": _TYPES.get(HTTPStatus(status), "invalid_request_error"),
+        "type": _TYPES.get(status, "invalid_request_error"),
         "param": None if param is None else _escaped(param),
         "code": None,
     }
@@ -124,6 +127,11 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": ErrorAnswer, "description": _MEANINGS[status]} for status in statuses}
 
 
+def named_place(location: Iterable[object]) -> str:
+    """Return where in a request something is wrong, cut to what can be read: its names are the client's."""
+    return ".".join(str(part) for part in location)[:_LONGEST_PLACE]
+
+
 def _escaped(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
@@ -140,7 +148,7 @@ async def _answer_malformed(_: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
+    place = named_place(first["loc"])
     return error_answer(HTTPStatus.UNPROCESSABLE_ENTITY, f"{place}: {first['msg']}", param=place)
 
 

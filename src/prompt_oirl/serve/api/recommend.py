@@ -45,8 +45,8 @@ class RecommendRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     query: QueryText | None = None
-    queries: Annotated[list[QueryText], Field(min_length=1)] | None = None
-    candidates: Annotated[list[Text], Field(min_length=1)] | None = None
+    queries: Annotated[list[QueryText], Field(min_length=1, fail_fast=True)] | None = None
+    candidates: Annotated[list[Text], Field(min_length=1, fail_fast=True)] | None = None
     """Ids of the prompts to choose among; all of the recommender's if not given."""
 
     top: Annotated[int, Field(ge=1, le=_MOST_SCORES), BeforeValidator(_whole)] | None = None

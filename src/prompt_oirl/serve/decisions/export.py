@@ -42,7 +42,11 @@ class DecisionExport:
     """Those with a reward; `correct` is empty in the others."""
 
     n_among_some: int
-    """Those whose prompt was chosen among named candidates: their propensity is among these, and 0 for any other."""
+    """Those whose prompt was chosen among named candidates: not left out, but their propensity is among these alone,
+    and 0 for any other prompt."""
+
+    n_playground: int
+    """Left out: asked for in the playground, to try things out."""
 
     n_fallbacks: int
     """Left out: the best single prompt for want of a score, and so not chosen by the policy."""
@@ -69,8 +73,9 @@ def write_decisions(
     """Write the decisions of a store as `.jsonl` or `.parquet`, one row a trial, as `read_demonstrations` reads it.
 
     A decision without feedback has no reward, which is not the same as a wrong answer. The last feedback counts.
-    Fallbacks are left out, and decisions whose text is not known. Several decisions for one query and prompt are
-    several trials.
+    Left out are the playground's decisions, fallbacks, and decisions whose text is not known. Choices among named
+    candidates are written as all others are, and counted. Several decisions for one query and prompt are several
+    trials.
 
     Columns: `query`, `prompt_id`, `prompt` (the last message with its `{{query}}` slot), `prompt_context` (the messages
     before it, as JSON; only where a prompt has some), `correct` (1, 0 or empty), `sample` and `propensity`.
@@ -107,6 +112,7 @@ def write_decisions(
         n_rows=counts["row"],
         n_with_feedback=counts["feedback"],
         n_among_some=counts["candidates"],
+        n_playground=counts["playground"],
         n_fallbacks=counts["fallback"],
         n_without_text=counts["text"],
         n_without_prompt=counts["prompt"],
@@ -169,7 +175,9 @@ class _Rows:
         """Return what a row says of a decision, all but its reward; None for one that is left out, which is counted."""
         text = decision.query or self._texts.get(decision.query_id) or ""
         prompt = self._prompts.get((decision.recommender, decision.prompt_id))
-        if decision.choice == "fallback":
+        if decision.source == "playground":
+            self.counts["playground"] += 1
+        elif decision.choice == "fallback":
             self.counts["fallback"] += 1
         elif not text.strip():
             self.counts["text"] += 1
@@ -211,16 +219,17 @@ class _Rows:
     def _why_nothing(self) -> str:
         of = "" if self._recommender is None else f" of the recommender {self._recommender}"
         n, counts = self.counts["decision"], self.counts
+        left_out = f"{counts['fallback']} are fallbacks, {counts['playground']} of the playground"
         if not n:
             return f"{self._store.name}: there are no decisions{of} in it yet"
         if counts["text"]:
             where = "neither logged nor among the queries given" if self._texts else "not logged"
             return (
                 f"{self._store.name}: the text of the query is {where} in {counts['text']} of {n} decisions{of}, and "
-                f"{counts['fallback']} are fallbacks; name a file of the queries that were asked (--queries), and "
+                f"{left_out}; name a file of the queries that were asked (--queries), and "
                 "serve with --log-queries from now on"
             )
         return (
-            f"{self._store.name}: none of {n} decisions{of} can be exported: {counts['fallback']} are fallbacks, and "
+            f"{self._store.name}: none of {n} decisions{of} can be exported: {left_out}, and "
             f"the prompts of {counts['prompt']} were not stored"
         )

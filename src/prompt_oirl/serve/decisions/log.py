@@ -217,6 +217,11 @@ class StoredDecisionLog:
             for order in orders:
                 order.fail(str(error))
             return str(error)
+        except Exception as error:  # noqa: BLE001 - the thread must live; the text of an unknown error may hold a query
+            problem = f"{self._store.name}: {type(error).__name__} while it was written"
+            for order in orders:
+                order.fail(problem)
+            return problem
         for order in orders:
             order.done.set_result(order.feedback is None or next(known))
         return None

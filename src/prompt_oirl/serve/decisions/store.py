@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, Self
@@ -24,6 +25,8 @@ _BATCH = 5_000
 
 _BUSY_SECONDS = 5.0
 """A service that waits for longer had better say that its store is down; it tries again by itself."""
+
+_logger = logging.getLogger(__name__)
 
 
 class DecisionStore:
@@ -175,7 +178,10 @@ class DecisionStore:
         if self._stored is None or inode != self._inode:
             self._database.close()
             create_or_check(self._database)
-            self._stored, self._inode = set(), self._find_inode()
+            found = self._find_inode()
+            if found != self._inode:
+                _logger.warning("%s was removed or replaced; what comes is stored in the file there now", self.name)
+            self._stored, self._inode = set(), found
         return self._stored
 
     def _find_inode(self) -> int | None:

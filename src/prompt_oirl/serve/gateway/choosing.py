@@ -32,29 +32,21 @@ async def put_prompt_in(
     if not query.strip():
         return conversation.text.encode(), untouched_headers("no text of a user")
     can_score = conversation.is_text_only and len(query) <= most_characters and _is_encodable(query)
-    decided = await _decided(decider, query if can_score else None)
-    if decided is None:
-        return conversation.text.encode(), untouched_headers("no decision")
-    return conversation.with_prompt(decided.recommendation.prompt), decision_headers(decided.decision)
-
-
-async def _decided(decider: Decides, query: str | None) -> Decided | None:
-    """Decide, by the best single prompt if need be; None where not even that can be done."""
-    if query is not None:
+    for tried in (query, None) if can_score else (None,):
         try:
-            return await decider.decide(query, source="gateway")
-        except Exception as error:  # noqa: BLE001 - a bug in deciding must not stop an application from asking its LLM
-            _report(error)
-    try:
+            decided = await _decided(decider, tried)
+            return conversation.with_prompt(decided.recommendation.prompt), decision_headers(decided.decision)
+        except Exception as error:  # noqa: BLE001 - a bug in here must not stop an application from asking its LLM
+            # The type alone, because the text may repeat the query.
+            _logger.error("deciding failed with %s; the request goes on without", type(error).__name__)
+    return conversation.text.encode(), untouched_headers("no decision")
+
+
+async def _decided(decider: Decides, query: str | None) -> Decided:
+    """Decide for a query, or by the best single prompt where there is none."""
+    if query is None:
         return decider.best_single(source="gateway")
-    except Exception as error:  # noqa: BLE001 - as above
-        _report(error)
-    return None
-
-
-def _report(error: Exception) -> None:
-    """Log the type alone: the text may repeat the query."""
-    _logger.error("deciding failed with %s; the request goes on without", type(error).__name__)
+    return await decider.decide(query, source="gateway")
 
 
 def _is_encodable(text: str) -> bool:

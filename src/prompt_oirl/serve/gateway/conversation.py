@@ -28,6 +28,9 @@ from prompt_oirl.serve.gateway.json_text import Edit, Span, edited, elements, me
 __all__ = ["Conversation"]
 
 _LEADING_ROLES = ("system", "developer")
+_MOST_PARTS = 1_000
+"""In the content of one message."""
+
 _LINE_BREAK = r"\n"
 """As JSON writes it in a string."""
 
@@ -56,15 +59,14 @@ class Conversation:
         """Read a body; whatever else than JSON is wrong with it is left for the upstream to say.
 
         Raises:
-            DataError: It is no JSON object in UTF-8, or has too many messages.
+            DataError: It is no JSON object in UTF-8, or has too many messages, or one of too many parts.
         """
         text = _decoded(body)
         whole = read_json(text)
         if not isinstance(whole.value, dict):
             raise DataError("it is not a JSON object; an object with `model` and `messages` is needed")
+        _check_numbers(whole.value.get("messages"), most_messages=most_messages)
         messages = _elements(text, member(text, whole, "messages"))
-        if len(messages) > most_messages:
-            raise DataError(f"`messages` has {len(messages)} messages; at most {most_messages} are taken")
         last = next((each for each in reversed(messages) if _role(each) == "user"), None)
         if last is None:
             return cls(text)
@@ -144,6 +146,17 @@ def _decoded(body: bytes) -> str:
         return body.decode()
     except UnicodeDecodeError as error:
         raise DataError(f"it is not UTF-8 at byte {error.start}; send JSON in UTF-8") from None
+
+
+def _check_numbers(messages: object, *, most_messages: int) -> None:
+    if not isinstance(messages, list):
+        return
+    if len(messages) > most_messages:
+        raise DataError(f"`messages` has {len(messages)} messages; at most {most_messages} are taken")
+    for number, message in enumerate(messages):
+        parts = message.get("content") if isinstance(message, dict) else None
+        if isinstance(parts, list) and len(parts) > _MOST_PARTS:
+            raise DataError(f"messages[{number}] has {len(parts)} parts; at most {_MOST_PARTS} are taken in a message")
 
 
 def _elements(text: str, span: Span | None) -> tuple[Span, ...]:

@@ -40,7 +40,7 @@ CHAT: Mapping[str, Any] = {
     "response_description": "The upstream's answer",
     "responses": {
         200: _answered("The upstream's answer", "application/json", "text/event-stream") | {"headers": _DECISION},
-        **documented(400, 401, 403, 408, 413, 415, 502, 503, 504),
+        **documented(400, 401, 403, 408, 413, 415, 502, 503, 504, 508),
         **_ANY,
     },
     "openapi_extra": request_body(
@@ -62,7 +62,7 @@ MODELS: Mapping[str, Any] = {
     "response_description": "The upstream's answer",
     "responses": {
         200: _answered("The upstream's answer", "application/json"),
-        **documented(401, 403, 413, 502, 503, 504),
+        **documented(401, 403, 413, 502, 503, 504, 508),
         **_ANY,
     },
 }

@@ -16,15 +16,12 @@ from starlette.types import Receive, Scope, Send
 
 from prompt_oirl.serve.api.errors import error_answer
 from prompt_oirl.serve.decision_headers import Header
-from prompt_oirl.serve.gateway.headers import answer_headers
-from prompt_oirl.serve.gateway.upstream import Upstream
+from prompt_oirl.serve.gateway.error_body import decoded, read_error
+from prompt_oirl.serve.gateway.upstream import WITHHELD, WRONG_KEY, Upstream
 
 __all__ = ["Exchange", "Forwarding", "UpstreamMetrics", "read_body"]
 
 _logger = logging.getLogger(__name__)
-
-_WRONG_KEY = "the upstream refuses the key that this service has for it; the service's operator has to set another"
-"""Instead of the upstream's own words, because some servers repeat a key that they refuse."""
 
 
 class UpstreamMetrics(Protocol):
@@ -59,7 +56,7 @@ class Exchange:
     headers: Sequence[Header] = ()
     """That the client is sent besides the upstream's."""
 
-    async def refuse(self, status: HTTPStatus, message: str) -> None:
+    async def refuse(self, status: int, message: str) -> None:
         """Answer with an error of the gateway's own."""
         answer = error_answer(status, message)
         answer.raw_headers.extend(self.headers)
@@ -104,11 +101,10 @@ class Forwarding:
                     await exchange.refuse(status, message)
 
     async def _pass_on(self, answer: aiohttp.ClientResponse, exchange: Exchange) -> None:
-        if answer.status == HTTPStatus.UNAUTHORIZED and self.upstream.has_key:
-            await exchange.refuse(HTTPStatus.UNAUTHORIZED, _WRONG_KEY)
+        if answer.status >= HTTPStatus.MULTIPLE_CHOICES and self.upstream.has_key:
+            await self._pass_error_on(answer, exchange)
             return
-        headers = [*answer_headers(answer.raw_headers), *exchange.headers]
-        await exchange.send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await self._begin(answer, exchange)
         is_over = False
         while not is_over:
             # The library has such a limit too, but forgets it after what is no HTTP, and waits for ever.
@@ -116,6 +112,23 @@ class Forwarding:
                 part = await answer.content.readany()
             is_over = answer.content.at_eof()
             await exchange.send({"type": "http.response.body", "body": part, "more_body": not is_over})
+
+    async def _begin(self, answer: aiohttp.ClientResponse, exchange: Exchange) -> None:
+        headers = [*self.upstream.answer_headers(answer.raw_headers), *exchange.headers]
+        await exchange.send({"type": "http.response.start", "status": answer.status, "headers": headers})
+
+    async def _pass_error_on(self, answer: aiohttp.ClientResponse, exchange: Exchange) -> None:
+        """Pass on an error that does not show the service's key for the upstream, or its status alone."""
+        if answer.status == HTTPStatus.UNAUTHORIZED:
+            await exchange.refuse(answer.status, WRONG_KEY)
+            return
+        body = await read_error(answer, seconds=self.upstream.seconds)
+        text = None if body is None else decoded(body, ",".join(answer.headers.getall("content-encoding", ())))
+        if text is None or self.upstream.reveals(text):
+            await exchange.refuse(answer.status, WITHHELD)
+            return
+        await self._begin(answer, exchange)
+        await exchange.send({"type": "http.response.body", "body": body})
 
 
 @asynccontextmanager

@@ -12,12 +12,14 @@ from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from prompt_oirl.errors import DataError
+from prompt_oirl.serve.api.bodies import check_is_json
 from prompt_oirl.serve.api.errors import Refused
 from prompt_oirl.serve.decision_headers import Header
 from prompt_oirl.serve.gateway.choosing import put_prompt_in
 from prompt_oirl.serve.gateway.conversation import Conversation
 from prompt_oirl.serve.gateway.documentation import CHAT, MODELS
 from prompt_oirl.serve.gateway.forwarding import Exchange, Forwarding, UpstreamMetrics, read_body
+from prompt_oirl.serve.gateway.headers import GATEWAY_HEADER
 from prompt_oirl.serve.gateway.upstream import Upstream
 from prompt_oirl.serve.protocols import Decides
 from prompt_oirl.serve.settings import Limits, ServeSettings
@@ -68,6 +70,7 @@ class _Models:
     forwarding: Forwarding
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        _check_no_loop(scope["headers"])
         if await read_body(receive) is not None:
             await self.forwarding("/models", Exchange(scope, receive, send))
 
@@ -79,7 +82,8 @@ class _ChatCompletions:
     limits: Limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        _check_json(scope["headers"])
+        _check_no_loop(scope["headers"])
+        check_is_json(scope["headers"])
         body = await read_body(receive)
         if body is None:
             return
@@ -94,15 +98,10 @@ class _ChatCompletions:
             raise Refused(HTTPStatus.BAD_REQUEST, f"the body cannot be read: {error}") from None
 
 
-def _check_json(headers: Iterable[Header]) -> None:
-    """Refuse what is not declared as JSON: a page of another site can send that without asking the browser's leave."""
-    declared = dict(headers)
-    media_type = declared.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    if media_type != b"application/json":
+def _check_no_loop(headers: Iterable[Header]) -> None:
+    """Refuse what a gateway has sent: its upstream leads back to it, and it would ask itself without an end."""
+    if any(name == GATEWAY_HEADER for name, _ in headers):
         raise Refused(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body must be JSON; send the header content-type: application/json"
-        )
-    if declared.get(b"content-encoding", b"identity").strip().lower() != b"identity":
-        raise Refused(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body must not be compressed; send it without content-encoding"
+            HTTPStatus.LOOP_DETECTED,
+            "the upstream of this gateway is a gateway of prompt-oirl, perhaps this one; set the address of the LLM",
         )

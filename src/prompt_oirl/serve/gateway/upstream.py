@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Self
@@ -14,10 +14,18 @@ from yarl import URL
 
 from prompt_oirl.errors import ParameterError
 from prompt_oirl.serve.decision_headers import Header
-from prompt_oirl.serve.gateway.headers import request_headers
+from prompt_oirl.serve.gateway.headers import answer_headers, request_headers
 from prompt_oirl.serve.settings import ServeSettings
 
-__all__ = ["Upstream"]
+__all__ = ["WITHHELD", "WRONG_KEY", "Upstream"]
+
+WRONG_KEY = "the upstream refuses the key that this service has for it; the service's operator has to set another"
+"""Instead of the upstream's own words, because some servers repeat a key that they refuse."""
+
+WITHHELD = (
+    "the upstream answered with this status; its text is withheld, because it repeats the key that this service has "
+    "for it, or cannot be read to see whether it does"
+)
 
 _SECONDS_TO_CONNECT = 10.0
 _SECONDS_KEPT_ALIVE = 4.0
@@ -88,6 +96,16 @@ class Upstream:
     def seconds(self) -> float:
         """The most that it may take to answer, or to send the next part of an answer."""
         return self._limits.upstream_seconds
+
+    def reveals(self, answered: bytes) -> bool:
+        """Return whether the service's own key is in what the upstream answered, as it is or escaped in JSON."""
+        if self._key is None:
+            return False
+        return self._key.replace("\\", "").encode() in answered.replace(b"\\", b"")
+
+    def answer_headers(self, received: Iterable[Header]) -> Sequence[Header]:
+        """Return what a client is sent of the upstream's headers."""
+        return answer_headers(received, key=self._key)
 
     def ask(
         self, method: str, path: str, headers: Iterable[Header], *, query: bytes = b"", body: bytes | None = None

@@ -10,7 +10,7 @@ import aiohttp
 import orjson
 
 from prompt_oirl.records import Message
-from prompt_oirl.serve.gateway.upstream import Upstream
+from prompt_oirl.serve.gateway.upstream import WRONG_KEY, Upstream
 
 __all__ = ["Answer", "ask", "models"]
 
@@ -65,11 +65,20 @@ async def _send(upstream: Upstream, method: str, path: str, body: bytes | None =
                 n_bytes += len(part)
                 if n_bytes > _MOST_BYTES:
                     return 0, b"The upstream's answer is too long to be shown."
-            return response.status, b"".join(parts)
+            return _without_key(upstream, response.status, b"".join(parts))
     except TimeoutError:
         return 0, b"The upstream did not answer in time."
     except aiohttp.ClientError:
         return 0, b"The upstream could not be reached, or broke off."
+
+
+def _without_key(upstream: Upstream, status: int, body: bytes) -> tuple[int, bytes]:
+    """Return status and body, or a sentence where the body may show the service's key for the upstream."""
+    if status == 401 and upstream.has_key:
+        return 0, f"{WRONG_KEY[0].upper()}{WRONG_KEY[1:]}.".encode()
+    if upstream.reveals(body):
+        return 0, f"The upstream answered with status {status}, and repeats the key that it was sent.".encode()
+    return status, body
 
 
 def _problem(status: int, body: bytes) -> str:

@@ -11,10 +11,10 @@ import asyncio
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
@@ -123,8 +123,19 @@ async def _sign_in_page() -> Response:
     return _html("sign_in.html", base="../")
 
 
+def _encodable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("it has half a surrogate pair, which is no text") from None
+    return text
+
+
+_Text = Annotated[str, AfterValidator(_encodable)]
+
+
 class _Given(BaseModel):
-    token: str
+    token: _Text
 
 
 @_open.post("/playground/sign-in")
@@ -140,7 +151,7 @@ async def _sign_in(request: Request, given: _Given) -> Response:
 
 
 class _Asked(BaseModel):
-    query: str
+    query: _Text
 
 
 @_signed_in.post("/decide")
@@ -163,7 +174,7 @@ async def _decide(request: Request, asked: _Asked) -> Response:
 
 
 class _Reward(BaseModel):
-    decision_id: str
+    decision_id: _Text
     reward: float
 
 
@@ -178,9 +189,9 @@ async def _feedback(request: Request, given: _Reward) -> Response:
 
 
 class _Conversation(BaseModel):
-    query: str
-    prompt_id: str
-    model: str
+    query: _Text
+    prompt_id: _Text
+    model: _Text
 
 
 @_signed_in.post("/ask")

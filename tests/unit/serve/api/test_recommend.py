@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
@@ -10,11 +11,14 @@ from urllib.parse import unquote
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from starlette.testclient import TestClient
 
 from prompt_oirl.records import Query
+from prompt_oirl.serve.api.recommend import RecommendRequest
 from prompt_oirl.serve.settings import Limits
 
+JSON_TYPE = "application/json"
 QUERY = "Weng earns $12 an hour. She worked 50 minutes. How much did she earn?"
 HOSTILE = [
     "<script>alert(1)</script><img src=x onerror=alert(1)>",
@@ -292,3 +296,38 @@ def test_every_text_gets_a_prompt(client: TestClient, query: str) -> None:
     answer = client.post("/v1/recommend", json={"query": query, "messages": True})
     assert answer.status_code == 200
     assert query in answer.json()["messages"][-1]["content"]
+
+
+@pytest.mark.parametrize("path", ["/v1/recommend", "/v1/feedback"])
+def test_a_compressed_body_is_415(client: TestClient, path: str) -> None:
+    answer = client.post(path, content=b"{}", headers={"content-type": JSON_TYPE, "content-encoding": "gzip"})
+    assert_refused(answer, 415, "without content-encoding")
+
+
+@pytest.mark.parametrize("path", ["/v1/recommend", "/v1/feedback"])
+def test_a_body_of_more_than_a_mebibyte_is_413(client: TestClient, path: str) -> None:
+    most = b'{"query": 3}'.ljust(2**20)
+    answers = [client.post(path, content=body, headers={"content-type": JSON_TYPE}) for body in (most, most + b" ")]
+    assert answers[0].status_code == 422
+    assert_refused(answers[1], 413, "more than 1048576 bytes")
+    assert answers[1].headers["connection"] == "close"
+
+
+def test_a_long_unknown_name_is_not_repeated(client: TestClient) -> None:
+    answer = client.post("/v1/recommend", json={"query": QUERY, "x" * 500_000: 1})
+    assert_refused(answer, 422, "Extra inputs", param="x" * 100)
+
+
+def test_many_names_are_read_in_a_time_that_grows_with_their_number(client: TestClient) -> None:
+    names = ",".join(f'"{number}":0' for number in range(50_000))
+    started = time.process_time()
+    answer = client.post("/v1/recommend", content=f'{{{names},"49999":0}}', headers={"content-type": JSON_TYPE})
+    assert_refused(answer, 400, "is there twice")
+    assert time.process_time() - started < 5  # compared each with each it was 20
+
+
+@pytest.mark.parametrize("name", ["queries", "candidates"])
+def test_of_many_items_only_the_first_mistake_is_looked_for(name: str) -> None:
+    with pytest.raises(ValidationError) as raised:
+        RecommendRequest.model_validate({name: [1] * 10})
+    assert raised.value.error_count() == 1

@@ -106,7 +106,9 @@ def test_texts_that_were_not_logged_are_joined_by_their_hash(
 def test_without_any_text_nothing_is_written(store: DecisionStore, asked: MakeDecision, tmp_path: Path) -> None:
     store.register("v1", [THINK])
     store.save([asked(FOUR, is_logged=False), asked(FIVE, is_logged=False), asked(FIVE, choice="fallback")])
-    with pytest.raises(DataError, match=r"not logged in 2 of 3 decisions, and 1 are fallbacks; .*--queries.*"):
+    with pytest.raises(
+        DataError, match=r"not logged in 2 of 3 decisions, and 1 are fallbacks, 0 of the playground; .*--queries.*"
+    ):
         write_decisions(store, tmp_path / "logs.jsonl")
     with pytest.raises(DataError, match="neither logged nor among the queries given in 2 of 3 decisions"):
         write_decisions(store, tmp_path / "logs.jsonl", queries=[Query("Never asked?")])
@@ -118,7 +120,8 @@ def test_nothing_but_fallbacks(store: DecisionStore, asked: MakeDecision, tmp_pa
         write_decisions(store, tmp_path / "logs.jsonl")
     store.save([asked(FOUR, choice="fallback"), asked(FIVE)])
     with pytest.raises(
-        DataError, match=r"none of 2 decisions .* 1 are fallbacks, and the prompts of 1 were not stored"
+        DataError,
+        match=r"none of 2 decisions .* 1 are fallbacks, 0 of the playground, and the prompts of 1 were not stored",
     ):
         write_decisions(store, tmp_path / "logs.jsonl")
 
@@ -170,7 +173,22 @@ def test_one_id_for_two_wordings(store: DecisionStore, asked: MakeDecision, tmp_
 def test_choices_among_named_candidates_are_counted(store: DecisionStore, asked: MakeDecision, tmp_path: Path) -> None:
     store.register("v1", [THINK])
     store.save([asked(FOUR, candidates=("think",)), asked(FOUR)])
-    assert write_decisions(store, tmp_path / "logs.jsonl").n_among_some == 1
+    export = write_decisions(store, tmp_path / "logs.jsonl")
+    assert (export.n_rows, export.n_among_some) == (2, 1)
+
+
+def test_what_was_tried_in_the_playground_is_left_out(
+    store: DecisionStore, asked: MakeDecision, tmp_path: Path
+) -> None:
+    store.register("v1", [THINK])
+    tried = [asked(FOUR, source="playground"), asked(FOUR, source="playground", choice="fallback")]
+    store.save(tried)
+    with pytest.raises(DataError, match=r"none of 2 decisions .* 0 are fallbacks, 2 of the playground"):
+        write_decisions(store, tmp_path / "logs.jsonl")
+    store.save([asked(FIVE), asked(FIVE, source="gateway")])
+    export = write_decisions(store, tmp_path / "logs.jsonl")
+    assert (export.n_rows, export.n_playground, export.n_fallbacks) == (2, 2, 0)
+    assert {row["query"] for row in rows_of(export.path)} == {FIVE.text}
 
 
 any_text = st.text(st.characters(exclude_categories=()), max_size=20)

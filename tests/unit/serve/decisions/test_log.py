@@ -146,8 +146,8 @@ async def test_recording_neither_raises_nor_waits_when_the_store_is_gone(
     assert caplog.messages[-1].endswith("works again; 1 decisions were dropped")
 
 
-async def test_a_store_that_is_lost_is_made_again_with_its_prompts(
-    store: DecisionStore, make_decision: MakeDecision, tmp_path: Path
+async def test_a_store_that_is_lost_is_made_again_with_its_prompts_and_said(
+    store: DecisionStore, make_decision: MakeDecision, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store.register("v1", [Prompt.from_text("Think.", id="think")])
     async with StoredDecisionLog(store) as log:
@@ -159,6 +159,7 @@ async def test_a_store_that_is_lost_is_made_again_with_its_prompts(
         await log.flush()
         assert [each.created for each, _ in await log.recent()] == [2]
         assert list(store.recommenders()) == ["v1"]
+    assert len([each for each in caplog.messages if "decisions.sqlite was removed or replaced" in each]) == 1
 
 
 async def test_a_store_that_another_process_holds(
@@ -296,3 +297,31 @@ async def test_recording_takes_little_time_of_the_event_loop(store: DecisionStor
     for decision in taken:
         log.record(decision)
     assert (time.thread_time() - started) / len(taken) < 5e-6  # measured: 0.3 microseconds
+
+
+async def test_an_unknown_error_is_a_problem_of_the_store_and_not_the_end_of_the_log(
+    store: DecisionStore,
+    make_decision: MakeDecision,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    save, n_failures = store.save, 2
+
+    def failing(taken: list[Decision], given: list[Feedback]) -> tuple[bool, ...]:
+        nonlocal n_failures
+        if n_failures:
+            n_failures -= 1
+            raise RuntimeError("What is 2 plus 3?")
+        return save(taken, given)
+
+    monkeypatch.setattr(store, "save", failing)
+    given = make_decision()
+    async with StoredDecisionLog(store) as log:
+        log.record(given)
+        with pytest.raises(StoreError, match=r"decisions\.sqlite: RuntimeError while it was written$"):
+            await log.flush()
+        await until(lambda: not log.n_waiting)
+        assert await log.give_feedback(Feedback(given.id, 1))
+        assert (await stored(log), log.n_dropped) == ({given.id: 1.0}, 0)
+    assert len([each for each in caplog.messages if "RuntimeError" in each]) == 1
+    assert "plus" not in caplog.text

@@ -104,3 +104,29 @@ async def test_where_all_fails_the_request_goes_on_untouched(caplog: pytest.LogC
     assert found == ("untouched", {"choice": "untouched", "reason": "no decision"})
     assert "DataError" in caplog.text
     assert SECRET not in caplog.text
+
+
+async def test_a_prompt_that_cannot_be_put_in_is_replaced_by_the_best_single_one(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def with_prompt(conversation: Conversation, prompt: Prompt) -> bytes:
+        if prompt == THINK:
+            raise ValueError(SECRET)
+        return put(conversation, prompt)
+
+    put = Conversation.with_prompt
+    monkeypatch.setattr(Conversation, "with_prompt", with_prompt)
+    content, told = await put_in("3+4", Decider())
+    assert (content, told["prompt"]) == ("3+4\nBest.", "best")
+    assert "ValueError" in caplog.text
+    assert SECRET not in caplog.text
+
+
+async def test_where_the_best_single_prompt_cannot_be_put_in_either_the_request_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(decision: Decision) -> None:
+        raise ValueError(SECRET)
+
+    monkeypatch.setattr("prompt_oirl.serve.gateway.choosing.decision_headers", fail)
+    assert await put_in("3+4", Decider()) == ("untouched", {"choice": "untouched", "reason": "no decision"})

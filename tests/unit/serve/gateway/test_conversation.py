@@ -309,3 +309,13 @@ def test_what_is_nested_deeply_is_refused_or_answered_whole() -> None:
             assert conversation.with_prompt(EXAMPLES)
             outcomes.add("answered")
     assert outcomes == {"answered", "refused"}
+
+
+@pytest.mark.parametrize("role", ["user", "system", "tool"])
+def test_a_message_of_too_many_parts_is_refused(role: str) -> None:
+    part = {"type": "text", "text": ""}
+    messages = [user("3+4"), {"role": role, "content": [part] * 1000}]
+    parse({"messages": messages})
+    messages[1]["content"] = [part] * 1001
+    with pytest.raises(DataError, match=r"messages\[1\] has 1001 parts; at most 1000"):
+        parse({"messages": messages})

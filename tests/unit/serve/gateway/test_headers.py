@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from prompt_oirl.serve.gateway.headers import answer_headers, request_headers
+from prompt_oirl.serve.gateway.headers import GATEWAY_HEADER, answer_headers, request_headers
 
 KEY, TOKEN = "sk-upstream", "service-token"
 
 
 def sent(*received: tuple[bytes, bytes], key: str | None = None, token: str | None = None) -> list[tuple[str, str]]:
-    return list(request_headers(received, key=key, token=token).items())
+    found = request_headers(received, key=key, token=token)
+    assert found.popall(GATEWAY_HEADER.decode()) == ["1"]
+    return list(found.items())
 
 
 def test_what_the_client_sends_passes_in_order_and_with_duplicates() -> None:
@@ -98,3 +100,28 @@ def test_what_says_something_of_the_answer_comes_back() -> None:
 )
 def test_what_is_of_the_upstreams_host_stays(name: str) -> None:
     assert answer_headers([(name.encode(), b"x")]) == []
+
+
+def test_no_header_with_the_services_key_comes_back() -> None:
+    received = [(b"X-Key", f"Bearer {KEY}".encode()), (b"X-A", b"1")]
+    assert answer_headers(received, key=KEY) == [(b"x-a", b"1")]
+    assert len(answer_headers(received)) == 2
+
+
+@pytest.mark.parametrize(
+    ("accepted", "asked"),
+    [
+        ("gzip, deflate, br, zstd", "gzip, deflate"),
+        ("br;q=1.0, GZIP;q=0.5, *;q=0", "GZIP;q=0.5"),
+        ("br", "identity"),
+        ("", "identity"),
+    ],
+)
+def test_with_a_key_answers_are_asked_for_in_what_can_be_searched(accepted: str, asked: str) -> None:
+    received = (b"accept-encoding", accepted.encode())
+    assert dict(sent(received, key=KEY))["accept-encoding"] == asked
+    assert sent(received) == [("accept-encoding", accepted)]
+
+
+def test_where_the_client_accepts_no_encoding_none_is_named() -> None:
+    assert [name for name, _ in sent(key=KEY)] == ["authorization"]

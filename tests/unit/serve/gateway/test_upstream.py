@@ -36,5 +36,13 @@ async def test_it_can_be_opened_again() -> None:
 
 
 def test_secrets_are_in_no_repr() -> None:
-    settings = ServeSettings(upstream=ADDRESS, upstream_key="sk-planted", token="token-planted")
+    settings = ServeSettings(upstream=ADDRESS, upstream_key="sk-planted", token="token-planted-5c")
     assert "planted" not in f"{settings!r} {Upstream(settings)!r}"
+
+
+def test_it_knows_its_own_key_in_an_answer() -> None:
+    upstream = Upstream(ServeSettings(upstream=ADDRESS, upstream_key='sk/a"b'))
+    assert upstream.reveals(b'no such key: sk/a"b!')
+    assert upstream.reveals(rb'{"error": "no such key: sk\/a\"b"}')
+    assert not upstream.reveals(b"no such key: sk/a...")
+    assert not Upstream(ServeSettings(upstream=ADDRESS)).reveals(b"no such key")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,3 +62,22 @@ def test_logs_that_were_read_before_stay(client: TestClient, folder: Path) -> No
     shutil.rmtree(folder)
     assert LOST not in before[0] + before[1]
     assert answers(client)[1] == before[1]
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("ask", "query"),
+        ("ask", "prompt_id"),
+        ("ask", "model"),
+        ("decide", "query"),
+        ("sign-in", "token"),
+        ("feedback", "decision_id"),
+    ],
+)
+def test_half_a_surrogate_pair_is_refused(client: TestClient, path: str, field: str) -> None:
+    body = {"query": "3+4", "prompt_id": "a", "model": "m", "token": "t", "decision_id": "0" * 32, "reward": 1}
+    content = json.dumps(body | {field: "\ud800"})
+    answer = client.post(f"/playground/{path}", content=content, headers={"content-type": "application/json"})
+    assert answer.status_code == 422
+    assert answer.json()["error"]["param"] == f"body.{field}"
