@@ -331,17 +331,29 @@ def _image(results: Results, folder: Path, name: str) -> str:
 
 
 def benchmarks(results: Results, _: Path) -> str:
-    """Each file of benchmark results as a table, and under it where it was measured."""
+    """Each file of benchmark results, a table for each kind of row, and under them where it was measured."""
     parts = []
     for name, content in results.benchmarks.items():
-        rows = content["results"]
-        columns = list(dict.fromkeys(column for row in rows for column in row))
-        heads = [column.replace("_", " ") for column in columns]
-        made = table(heads, [[_cell(row.get(column)) for column in columns] for row in rows])
+        kinds: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+        for row in map(_flat, content["results"]):
+            kinds.setdefault(tuple(row), []).append(row)
+        tables = [
+            table([column.replace("_", " ") for column in columns], [list(map(_cell, row.values())) for row in rows])
+            for columns, rows in kinds.items()
+        ]
         facts = {key: value for key, value in content.items() if key not in ("benchmark", "results")}
         measured = ", ".join(f"{key} {_cell(value)}" for key, value in facts.items())
-        parts.append("\n\n".join([f"### {name}", made, f"Measured on: {measured}."]))
+        parts.append("\n\n".join([f"### {name}", *tables, f"Measured on: {measured}."]))
     return "\n\n".join(parts)
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row with the members of its objects as columns of their own."""
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        members = {f"{name} {member}": each for member, each in value.items()} if isinstance(value, dict) else {}
+        flat |= members or {name: value}
+    return flat
 
 
 def _cell(value: Any) -> str:
