@@ -99,10 +99,16 @@ def collector_of(
 def _here(make_client: ClientMaker, concurrency: int) -> Collector:
     async def collect(order: Order, run: Run) -> Collected:
         adaptive = AdaptiveConcurrency(concurrency)
-        client = make_client(order.configuration, adaptive, order.counter(run.store))
+        counter = order.counter(run.store)
+        client = make_client(order.configuration, adaptive, counter)
         with collecting_progress() as show:
             return await order.collect(
-                run.store, client, concurrency=adaptive, on_progress=show, on_drain=say_that_it_drains
+                run.store,
+                client,
+                concurrency=adaptive,
+                counter=counter,
+                on_progress=show,
+                on_drain=say_that_it_drains,
             )
 
     return collect

@@ -101,6 +101,7 @@ class Order:
         client: LLMClient,
         *,
         concurrency: AdaptiveConcurrency,
+        counter: TokenCounter | None = None,
         on_progress: Callable[[Progress], None] = no_progress,
         on_drain: Callable[[], None] = lambda: None,
     ) -> Collected:
@@ -110,6 +111,7 @@ class Order:
             store: Of the run, which no other process of this machine collects into.
             client: Asks the LLM. It is closed in the end.
             concurrency: How many calls may be in flight; the client's.
+            counter: What `counter` returned, where the client needed it before; made here if None.
             on_progress: Called after every outcome that was stored.
             on_drain: Called at the first Ctrl-C.
 
@@ -119,6 +121,6 @@ class Order:
         """
         async with attended(client, on_drain=on_drain) as stop:
             session = self.session(store)
-            ledger = self.ledger(store, self.counter(store))
+            ledger = self.ledger(store, self.counter(store) if counter is None else counter)
             ending = await session.buy(client, ledger, concurrency=concurrency, stop=stop, on_progress=on_progress)
         return session.collected(ledger, ending)
