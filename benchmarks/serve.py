@@ -5,7 +5,8 @@ from a process of its own, each way in turn with its yardstick:
 
 - `/v1/recommend` against a FastAPI endpoint that reads JSON and does nothing, on the same kind of server;
 - the gateway against the same upstream asked directly: what it adds to an answer that takes no time, and its share of
-  the requests a second where one takes 20 ms; whole answers and streams of four events;
+  the requests a second where one takes 20 ms; whole answers and streams of four events; the same with two replicas on
+  one decision log, which is how more than one core is used;
 - the time from start to ready, and the memory after all this.
 
 Prints one line of JSON a measurement. Ratios and differences are those of one round; medians over rounds are shown,
@@ -19,13 +20,13 @@ import json
 import statistics
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from served import train, write_requests
 from servers import Server, empty_endpoint, service, upstream
-from traffic import Seen, Traffic, in_turn, warm_up
+from traffic import Seen, Traffic, in_turn, send_together, warm_up
 
 OURS, YARDSTICK = "ours", "yardstick"
 ANSWERS = {"chat": "whole", "stream": "stream"}
@@ -132,6 +133,32 @@ def sharing(server: Server, base_url: str, folder: Path, turns: Turns) -> Iterat
         yield row(what, "the upstream directly", **measured)
 
 
+def sharing_as_replicas(
+    replicas: tuple[Server, Server], base_url: str, folder: Path, turns: Turns
+) -> Iterator[dict[str, object]]:
+    """Measure the same with half of the connections at each of two replicas."""
+    for file, answer in ANSWERS.items():
+        direct = Traffic(
+            url=f"{base_url}/chat/completions", bodies=str(folder / f"{file}.jsonl"), concurrency=64,
+            seconds=turns.seconds,
+        )  # fmt: skip
+        halves = [replace(direct, url=f"{server.url}/v1/chat/completions", concurrency=32) for server in replicas]
+        rates: list[tuple[float, float]] = []
+        for _ in range(1 + turns.n_rounds):
+            yardstick = direct.send().rate
+            rates.append((sum(seen.rate for seen in send_together(halves)), yardstick))
+        warmed_up = rates[1:]
+        yield row(
+            f"gateway as two replicas, {answer} answer after 20 ms, 64 at once",
+            "the upstream directly",
+            rounds=len(warmed_up),
+            requests_per_second=round(statistics.median(ours for ours, _ in warmed_up)),
+            yardstick_requests_per_second=round(statistics.median(theirs for _, theirs in warmed_up)),
+            **spread([ours / theirs for ours, theirs in warmed_up], "ratio"),
+            at_least_ratio=0.6,
+        )
+
+
 def starting(recommender: Path, folder: Path, *, n_starts: int = 5) -> dict[str, object]:
     """Time starts, from the command to the first answer that it is ready."""
     seconds, mib = [], []
@@ -161,6 +188,8 @@ def measure(folder: Path, turns: Turns) -> Iterator[dict[str, object]]:
     with upstream(latency=0.02) as slow, service(recommender, store=folder / "b.sqlite", upstream=slow) as server:
         yield from sharing(server, slow, folder, turns)
         yield loaded(server)
+        with service(recommender, store=folder / "b.sqlite", upstream=slow) as second:
+            yield from sharing_as_replicas((server, second), slow, folder, turns)
 
 
 def main() -> None:

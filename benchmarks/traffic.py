@@ -113,6 +113,19 @@ def in_turn(ways: dict[str, Traffic], *, n_rounds: int) -> dict[str, list[Seen]]
     return found
 
 
+def send_together(parts: list[Traffic]) -> list[Seen]:
+    """Send several at the same time.
+
+    Raises:
+        SystemExit: A request failed.
+    """
+    found = [Seen.of(process) for process in [part.start() for part in parts]]
+    for part, seen in zip(parts, found, strict=True):
+        if seen.failed or not seen.answered:
+            sys.exit(f"{part.url}: {seen.answered} requests were answered, and failed {seen.failed}")
+    return found
+
+
 def warm_up(ways: dict[str, Traffic]) -> None:
     """Send each way's traffic once: what answers first has to import and compile."""
     in_turn(ways, n_rounds=1)
