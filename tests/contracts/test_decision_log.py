@@ -17,6 +17,7 @@ from prompt_oirl.runs.store import RunStore
 from prompt_oirl.serve.decision import Decision, Feedback
 from prompt_oirl.serve.decisions.log import StoredDecisionLog
 from prompt_oirl.serve.decisions.store import DecisionStore
+from prompt_oirl.serve.protocols import LogState
 from prompt_oirl.testing.decision_log_contract import DECISION_LOG_CHECKS, OpenLog, check_decision_log
 
 checks = pytest.mark.parametrize("check", DECISION_LOG_CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
@@ -50,6 +51,7 @@ class Kept:
     """A log in memory, as simple as one can be."""
 
     n_dropped = n_waiting = 0
+    state = LogState()
 
     def __init__(self) -> None:
         self.decisions: dict[str, Decision] = {}
@@ -331,6 +333,45 @@ async def test_decisions_wait_while_postgresql_is_down(
                 await asyncio.sleep(0.02)
             assert await log.give_feedback(Feedback(second.id, 1))
             assert [(each.created, reward) for each, reward in await log.recent()] == [(3, None), (2, 1.0), (1, None)]
+
+
+async def test_a_log_begins_while_postgresql_is_down(
+    new_postgresql_store: Callable[[], str],
+    postgresql_outage: Callable[[], AbstractContextManager[None]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    url, first = new_postgresql_store(), decision(1)
+    with postgresql_outage():
+        with pytest.raises(StoreError, match="See that the server runs"):
+            DecisionStore.open(url)
+        store = DecisionStore.open(url, may_be_down=True)
+        store.register("v1", [PROMPT])
+        log = await StoredDecisionLog(store, most_waiting=2).__aenter__()
+        for each in (first, decision(2), decision(3)):
+            log.record(each)
+        with pytest.raises(StoreError, match="See that the server runs"):
+            await log.give_feedback(Feedback(first.id, 1))
+        await asyncio.sleep(1)  # it is tried more than once
+        assert (log.n_waiting, log.n_dropped, log.state.name) == (2, 1, "failing")
+    with store:
+        for _ in range(1000):
+            if log.state.name == "writing":
+                break
+            await asyncio.sleep(0.02)
+        assert (log.n_waiting, log.state) == (0, LogState())
+        assert await log.give_feedback(Feedback(first.id, 1))
+        assert [(each.created, reward) for each, reward in await log.recent()] == [(2, None), (1, 1.0)]
+        assert store.recommenders() == {"v1": (PROMPT,)}
+        await log.__aexit__()
+    assert "See that the server runs" in caplog.messages[0]
+    assert len(set(caplog.messages)) == len(caplog.messages)  # while it starts it may say something else
+    assert caplog.messages[-1].endswith("works again; 1 decisions were dropped")
+
+
+def test_a_server_that_refuses_is_not_down(postgresql_server: str) -> None:
+    for wrong in (postgresql_server.format(database="nowhere"), postgresql_server.format(database="postgres&port=no")):
+        with pytest.raises(StoreError):
+            DecisionStore.open(wrong, may_be_down=True)
 
 
 async def test_a_log_goes_on_after_postgresql_has_closed_its_connections(

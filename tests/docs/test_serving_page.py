@@ -180,7 +180,7 @@ def test_every_metric_of_the_page_is_there(running: Any, repository: Path) -> No
     page = (repository / "docs" / "serving.md").read_text("utf-8")
     named = re.findall(r"^\| `(prompt_oirl_\w+)", page, re.M)
     shown = running.get("/metrics").text
-    assert len(named) == 9
+    assert len(named) == 10
     for name in named:
         assert re.search(rf"^# TYPE {name.removesuffix('_total').removesuffix('_info')}", shown, re.M), name
 

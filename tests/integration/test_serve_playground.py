@@ -431,6 +431,9 @@ def test_a_service_with_a_token_asks_for_it_once(folders: dict[str, Path], opene
         assert cookie["sameSite"] == "Strict"
         assert TOKEN not in str(cookie)
         assert TOKEN not in page.content()
+        page.get_by_role("button", name="Sign out").click()
+        page.get_by_label("Token").wait_for()
+        assert page.context.cookies() == []
 
 
 PRIVATE = [

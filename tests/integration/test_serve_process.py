@@ -34,6 +34,26 @@ load = ActiveRecommender.load
 ActiveRecommender.load = lambda folder: (os.kill(os.getpid(), signal.{name}), load(folder))[1]
 from prompt_oirl.cli import main
 main()"""
+HUNG_UP = """import os, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+from prompt_oirl.cli import main
+class HangsUp:
+    def find_spec(self, name, path, target=None):
+        if name == "prompt_oirl.cli.serving":
+            os.kill(os.getpid(), signal.SIGHUP)
+sys.meta_path.insert(0, HangsUp())
+main()"""
+HANGING = """import threading
+from prompt_oirl.recommender.prepared import PreparedRecommender
+made, recommend = PreparedRecommender.__init__, PreparedRecommender.recommend
+def slow(self, recommender):
+    made(self, recommender)
+    self.is_quick = False
+def hang(self, query, *, among=None):
+    return threading.Event().wait() if "hang" in query else recommend(self, query, among=among)
+PreparedRecommender.__init__, PreparedRecommender.recommend = slow, hang
+from prompt_oirl.cli import main
+main()"""
 INTERRUPTED = """import sys
 from prompt_oirl.cli import main
 class Interrupts:
@@ -145,13 +165,23 @@ def test_ctrl_c_stops_it_too(serve) -> None:
 
 
 def test_it_may_be_stopped_or_told_to_reload_before_it_is_ready(serve, spawn, folder: Path) -> None:
-    service = serve("--no-playground", "--no-store", code=SIGNALLED.format(name="SIGHUP"))
-    assert service.ask("POST", "/v1/recommend", {"query": QUERY})[0] == 200
-    assert service.stop() == (0, service.line)
+    for code in (SIGNALLED.format(name="SIGHUP"), HUNG_UP):
+        service = serve("--no-playground", "--no-store", code=code)
+        assert service.ask("POST", "/v1/recommend", {"query": QUERY})[0] == 200
+        assert service.stop() == (0, service.line)
     code, err = ended(spawn("serve", folder, "--port", 0, "--no-store", code=SIGNALLED.format(name="SIGINT")))
     assert (code, err) == (130, "stopped; what was saved before is kept")
     code, err = ended(spawn("serve", folder, code=INTERRUPTED))
     assert (code, err) == (130, "stopped")
+
+
+def test_scoring_that_hangs_does_not_keep_it_from_ending(serve) -> None:
+    service = serve("--no-playground", "--no-store", "--budget-ms", 1_000, code=HANGING)
+    assert service.ask("POST", "/v1/recommend", {"query": QUERY})[1]["choice"] == "recommended"
+    assert service.ask("POST", "/v1/recommend", {"query": "does it hang?"})[1]["choice"] == "fallback"
+    code, said = service.stop()
+    assert code == 0
+    assert "WARNING stopping while late queries are still being scored: 1" in said
 
 
 def test_without_a_store_nothing_is_kept(serve, folder: Path) -> None:
@@ -285,7 +315,13 @@ def test_a_new_recommender_is_loaded_under_load_without_dropping_a_request(
     assert load.versions[-1][1] == first
     code, said = service.stop()
     assert code == 0
-    assert f"reloaded: version {first} is in use" in said
+    lines = [line for line in said.splitlines() if "reloaded" in line]
+    assert [re.sub(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4} ", "", line).partition(",")[0] for line in lines] == [
+        f"INFO reloaded: version {second} is in use",
+        "ERROR not reloaded",
+        f"INFO reloaded: version {first} is in use",
+    ]
+    assert lines[0].endswith(f"before it was {first}")
     assert sorted(stored(folder)) == sorted(load.ids)
     assert set(stored(folder, "SELECT DISTINCT version FROM recommenders")) == {first, second}
 
@@ -364,10 +400,6 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     ("arguments", "said"),
     [
         (["--host", "0.0.0.0"], "PROMPT_OIRL_SERVE_TOKEN"),
-        (["--port", "70000"], "port=70000"),
-        (["--explore", "1.5"], "explore=1.5"),
-        (["--budget-ms", "0"], "budget_seconds=0"),
-        (["--max-queries", "0"], "queries=0"),
         (["--upstream", "ftp://x"], "upstream='ftp://x'"),
         (["--store", "mysql://x/y"], "postgresql://"),
         (["--store", "postgresql://user:planted-password@localhost/x"], "password"),

@@ -186,17 +186,18 @@ def print_selection(selection: Selection) -> None:
     by_candidate: dict[str, Contest] = {}
     for contest in selection.contests:
         by_candidate[contest.candidate] = max(
-            by_candidate.get(contest.candidate, contest), contest, key=lambda each: each.gain.low
+            by_candidate.get(contest.candidate, contest), contest, key=lambda each: (each.low, each.head_start)
         )
     rows = [
-        (name, f"{contest.head_start:.2f}", points(contest.gain.value), points(contest.gain.low))
+        (name, f"{contest.head_start:.2f}", points(contest.gain.value), points(contest.low))
         for name, contest in by_candidate.items()
     ]
     out = console()
-    columns = ("reward model", "head start", "gain", f"lower bound ({selection.confidence:.0%})")
+    columns = ("reward model", "head start", "gain", "lower bound")
     out.print(table("Cross-validated gain over the best single prompt, points", columns, rows))
+    out.print(selection.rests_on.capitalize(), markup=False)
     if selection.pays:
-        out.print(f"Choosing per query pays: {selection.best.candidate} is used.")
+        out.print(f"Choosing per query pays: {selection.best.candidate} is used.", markup=False)
     else:
         out.print("No reward model has been shown to beat the best single prompt: that prompt is used for every query.")
 

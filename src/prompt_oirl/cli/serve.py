@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import signal
+
 from prompt_oirl.cli import serve_options as given
 
 __all__ = ["serve"]
@@ -34,10 +37,12 @@ def serve(
 
     Example: prompt-oirl serve recommender/ --upstream https://api.openai.com/v1
     """
+    _ignore_hang_up()
+    _log_with_time_and_level()
+
     from prompt_oirl.cli import serving
     from prompt_oirl.serve.settings import Limits, ServeSettings
 
-    serving.ignore_hang_up()
     secrets = serving.Secrets.of_environment()
     settings = ServeSettings(
         host=host,
@@ -60,3 +65,15 @@ def serve(
         ),
     )
     serving.serve(folder, settings, store=None if no_store else serving.store_url(folder, store, secrets.store))
+
+
+def _ignore_hang_up() -> None:
+    """Have SIGHUP not end the process before the service handles it: what it asks for, loading, is to come."""
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def _log_with_time_and_level() -> None:
+    """Write what this package and its server log to standard error; of the package what it does, too."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S%z")
+    logging.getLogger("prompt_oirl").setLevel(logging.INFO)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import signal
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from prompt_oirl.optional import import_optional
 from prompt_oirl.serve.settings import ServeSettings
 from prompt_oirl.stores.store_url import named_store, parse_store_url, sqlite_url
 
-__all__ = ["Secrets", "ignore_hang_up", "is_playground_wanted", "serve", "store_url"]
+__all__ = ["Secrets", "is_playground_wanted", "serve", "store_url"]
 
 _EXTRA = "serve"
 _MODULES = ("aiohttp", "httptools", "orjson", "prometheus_client")
@@ -66,17 +65,31 @@ def store_url(folder: Path, given: str | None, from_environment: str | None) -> 
     """Return the address of the store of decisions: as given, else of the environment, else a file beside the folder.
 
     Raises:
-        ParameterError: It is the address of something else, or has a password where others can see it.
+        ParameterError: It is no address, or that of something else, has a password where others can see it, or is
+            inside the folder.
     """
-    if given is None:
-        if from_environment is not None:
-            return parse_store_url(from_environment)
+    if given is None and from_environment is None:
         folder = Path(os.path.abspath(folder))  # noqa: PTH100 - a link stays one: it may lead elsewhere tomorrow
         return sqlite_url(folder.with_name(f"{folder.name}-decisions.sqlite"))
-    url = named_store(given)
+    url = _environment_store(from_environment or "") if given is None else named_store(given)
     if url.get_backend_name() == "sqlite" and folder.resolve() in Path(url.database or "").resolve().parents:
-        raise ParameterError(f"the store {given} is inside {folder}, whose files are verified; name a file elsewhere")
+        raise ParameterError(
+            f"the store {url.database} is inside {folder}, whose files are verified; name a file elsewhere"
+        )
     return url
+
+
+def _environment_store(value: str) -> URL:
+    """Return the address in $PROMPT_OIRL_STORE; an error does not repeat it, for there may be a password in it."""
+    if "://" not in value:
+        raise ParameterError(
+            "$PROMPT_OIRL_STORE is no address; write postgresql://user:password@host/database, or "
+            "sqlite:///path/of/store.sqlite for a file"
+        )
+    try:
+        return parse_store_url(value)
+    except ParameterError as error:
+        raise ParameterError(f"$PROMPT_OIRL_STORE: {error}") from None
 
 
 def serve(folder: Path, settings: ServeSettings, *, store: URL | None) -> None:
@@ -101,19 +114,13 @@ def serve(folder: Path, settings: ServeSettings, *, store: URL | None) -> None:
         active = ActiveRecommender.load(folder)
         log = None
         if store is not None:
-            kept = opened.enter_context(DecisionStore.open(store))
+            kept = opened.enter_context(DecisionStore.open(store, may_be_down=True))
             log = StoredDecisionLog(kept)
 
             active.follow(lambda loaded: kept.register(loaded.version, loaded.prepared.prompts))
         app = make_app(active, settings, log=log)
         kept_in = "nothing is logged" if store is None else f"decisions are logged in {kept.name}"
         run(app, listener, on_ready=lambda address: _say(f"{folder} {active.version} at {address}; {kept_in}"))
-
-
-def ignore_hang_up() -> None:
-    """Have SIGHUP not end the process before the service handles it: what it asks for, loading, is to come."""
-    if hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def _check_extra() -> None:

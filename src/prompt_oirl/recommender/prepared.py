@@ -26,11 +26,13 @@ _MANY = 8
 class PreparedRecommender:
     """Recommends as the fitted recommender does; its answers never change, and threads may share it.
 
+    Args:
+        recommender: Fitted; it may keep this, so this does not keep it.
+
     Raises:
         NotFittedError: The recommender is not fitted.
     """
 
-    recommender: Recommender
     policy: Policy
     prompts: tuple[Prompt, ...]
     best_single: int
@@ -42,12 +44,11 @@ class PreparedRecommender:
     def __init__(self, recommender: Recommender) -> None:
         if not hasattr(recommender, "policy_"):
             raise NotFittedError("this Recommender is not fitted yet; call fit(demonstrations) before prepare()")
-        self.recommender = recommender
         self.policy = recommender.policy_
         self.prompts = recommender.prompts_
         self._ranking = recommender.ranking
         self.best_single = self._ranking.best_single
-        self._rates = np.nan_to_num(recommender.success_rates_)
+        self._rates = _untried_last(self._ranking.reliable_rates)
         self._scorer = prepare(self.policy.model, self.prompts) if isinstance(self.policy, BestOfN) else None
         self.is_quick = self._scorer is None or self._scorer.is_quick
 
@@ -61,7 +62,10 @@ class PreparedRecommender:
         return scores
 
     def scores_of(self, queries: Sequence[Query]) -> FloatArray:
-        """Return (n_queries, n_prompts) the scores of all prompts: the success rates where one prompt serves all."""
+        """Return (n_queries, n_prompts) the scores of all prompts.
+
+        Where one prompt serves all, these are the success rates that each can be relied on for; see `reliable_rates`.
+        """
         if self._scorer is None:
             return np.tile(self._rates, (len(queries), 1))
         if self._scorer.is_quick and 0 < len(queries) < _MANY:
@@ -108,3 +112,8 @@ class PreparedRecommender:
         """
         ranking = self._ranking if among is None else self._ranking.among(among)
         return ranking.fall_back(Query(query if query.strip() else SLOT))
+
+
+def _untried_last(rates: FloatArray) -> FloatArray:
+    """Return the rates with a number for prompts without a scored trial, which is no higher than any other."""
+    return np.nan_to_num(rates, nan=min(0.0, float(np.nanmin(rates))))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +16,15 @@ from prompt_oirl.recommender.prepared import PreparedRecommender
 __all__ = ["ActiveRecommender", "Follower", "LoadedRecommender"]
 
 _MOST_NAMED = 5
-_TRIAL = "What is 2 plus 3?"
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedRecommender:
     """A recommender with its version: what a decision takes once, so that a reload cannot come between."""
 
+    recommender: Recommender
     prepared: PreparedRecommender
     version: str
     indices: Mapping[str, int]
@@ -33,17 +35,11 @@ class LoadedRecommender:
         """Load, verify and try out what a folder holds.
 
         Raises:
-            ArtifactError: The folder does not verify, or what it holds cannot score a query.
+            ArtifactError: The folder does not verify, or what it holds cannot recommend.
         """
         recommender = Recommender.load(folder)
-        prepared = recommender.prepare()
-        try:
-            prepared.recommend(_TRIAL)
-        except Exception as error:
-            raise ArtifactError(
-                f"{folder} cannot score a query ({type(error).__name__}: {error}); see to what it needs, or train again"
-            ) from error
-        return cls(prepared, recommender.version, {prompt.id: i for i, prompt in enumerate(prepared.prompts)})
+        indices = {prompt.id: i for i, prompt in enumerate(recommender.prompts_)}
+        return cls(recommender, recommender.prepare(), recommender.version, indices)
 
     def among(self, ids: Sequence[str]) -> list[int]:
         """Return the indices of the prompts with these ids, each once.
@@ -87,7 +83,7 @@ class ActiveRecommender:
         """Load a recommender from a folder that `Recommender.save` wrote.
 
         Raises:
-            ArtifactError: The folder does not verify, or what it holds cannot score a query.
+            ArtifactError: The folder does not verify, or what it holds cannot recommend.
         """
         return cls(Path(folder), LoadedRecommender.load(Path(folder)))
 
@@ -112,16 +108,21 @@ class ActiveRecommender:
         self._followers.append(follower)
 
     async def reload(self) -> str:
-        """Load the folder again, use what is there from the next decision on, and return its version.
+        """Load the folder again, use what is there from the next decision on, log that, and return its version.
 
         Raises:
-            ArtifactError: The folder does not verify, or what it holds cannot score a query: the former recommender
-                stays in use.
+            ArtifactError: The folder does not verify, or what it holds cannot recommend: the former recommender stays
+                in use.
         """
         async with self._reloading:
-            self._loaded = await asyncio.to_thread(self._load_again)
-            await asyncio.to_thread(_free_former)
-            return self._loaded.version
+            former = self.version
+            try:
+                self._loaded = await asyncio.to_thread(self._load_again)
+            except ArtifactError as error:
+                _logger.error("not reloaded, version %s stays in use: %s", former, error)
+                raise
+            _logger.info("reloaded: version %s is in use, before it was %s", self.version, former)
+            return self.version
 
     def _load_again(self) -> LoadedRecommender:
         try:
@@ -135,12 +136,3 @@ class ActiveRecommender:
         for follower in self._followers:
             follower(loaded)
         return loaded
-
-
-def _free_former() -> None:
-    """Free a recommender that is out of use: its parts refer to each other, and may be frozen."""
-    was_frozen = gc.get_freeze_count() > 0
-    gc.unfreeze()
-    gc.collect()
-    if was_frozen:
-        gc.freeze()

@@ -76,7 +76,7 @@ class Feedback:
     """What came of a decision. Of several the last one counts, and all are kept.
 
     Raises:
-        ParameterError: The id is not that of a decision, or the reward is outside [0, 1].
+        ParameterError: The id is not that of a decision, the reward is outside [0, 1], or the time is not finite.
     """
 
     decision_id: str
@@ -89,3 +89,5 @@ class Feedback:
             raise ParameterError(f"decision_id={self.decision_id[:60]!r}: 32 hexadecimal digits are needed")
         if isinstance(self.reward, bool) or not (math.isfinite(self.reward) and 0 <= self.reward <= 1):
             raise ParameterError(f"reward={self.reward!r}: a number from 0 to 1 is needed")
+        if not math.isfinite(self.created):
+            raise ParameterError(f"created={self.created}: a finite number is needed")

@@ -16,12 +16,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 from prompt_oirl.serve.decision import Choice, Decision, Source
-from prompt_oirl.serve.protocols import DecisionLog
+from prompt_oirl.serve.protocols import DecisionLog, LogState
 from prompt_oirl.serve.scoring import ScoringFailure
 
 __all__ = ["CONTENT_TYPE", "Metrics"]
 
 CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
+_LOG_STATES = ("writing", "failing", "ended")
 _DECISION_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 _UPSTREAM_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
@@ -114,3 +115,14 @@ class _AskedWhenShown(Collector):
             yield GaugeMetricFamily(
                 "prompt_oirl_decisions_waiting", "Decisions that are not stored yet.", value=self._log.n_waiting
             )
+            yield _state_family(self._log.state)
+
+
+def _state_family(state: LogState) -> Metric:
+    """Return a series for each state that a decision log may be in: 1 for the one that it is in."""
+    family = GaugeMetricFamily(
+        "prompt_oirl_decision_log_state", "Whether the decision log can write: 1 for its state.", labels=["state"]
+    )
+    for name in _LOG_STATES:
+        family.add_metric([name], name == state.name)
+    return family

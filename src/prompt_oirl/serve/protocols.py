@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from prompt_oirl.recommender import Recommendation
 from prompt_oirl.serve.decision import Decision, Feedback, Source
 
-__all__ = ["Decided", "Decides", "DecisionLog"]
+__all__ = ["Decided", "Decides", "DecisionLog", "LogState"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,24 @@ class Decides(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class LogState:
+    """Whether a decision log can write."""
+
+    name: Literal["writing", "failing", "ended"] = "writing"
+    """`failing`: the store is down, and decisions wait. `ended`: nothing is written, and decisions will be lost."""
+
+    failing_since: float | None = None
+    """Seconds since 1970; None while it does not fail."""
+
+
 class DecisionLog(Protocol):
     """Keeps decisions and feedback without making anyone wait."""
+
+    @property
+    def state(self) -> LogState:
+        """Whether it can write; it never blocks."""
+        ...
 
     @property
     def n_dropped(self) -> int:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from typing import Literal
@@ -15,6 +15,7 @@ from prompt_oirl.recommender import Recommendation
 from prompt_oirl.recommender.prepared import PreparedRecommender
 from prompt_oirl.records import Query
 from prompt_oirl.serve.gathering import GatheredScoring
+from prompt_oirl.serve.scoring_threads import ScoringThreads
 
 __all__ = ["BudgetedScoring", "ScoringFailure"]
 
@@ -42,7 +43,7 @@ class BudgetedScoring:
     ) -> None:
         self._budget = budget_seconds
         self._quick_characters = quick_characters
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="scoring")
+        self._threads = ScoringThreads(threads)
         self._idle = asyncio.Semaphore(threads)
         self._most_waiting = waiting
         self._n_waiting = 0
@@ -63,8 +64,10 @@ class BudgetedScoring:
         return found if time.perf_counter() - started <= self._budget else "late"
 
     def close(self) -> None:
-        """End the threads as soon as they have nothing to do; it does not wait."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        """End the threads that have nothing to do, and leave the others behind: nothing waits for them."""
+        if self._threads.n_under_way:
+            _logger.warning("stopping while late queries are still being scored: %d", self._threads.n_under_way)
+        self._threads.close()
 
     async def _in_thread(
         self, prepared: PreparedRecommender, query: str, among: Sequence[int] | None
@@ -73,7 +76,7 @@ class BudgetedScoring:
             async with asyncio.timeout(self._budget) as budget:
                 if not await self._is_admitted():
                     return "late"
-                scoring = self._executor.submit(prepared.recommend, query, among=among)
+                scoring = self._threads.submit(partial(prepared.recommend, query, among=among))
                 scoring.add_done_callback(partial(_release, asyncio.get_running_loop(), self._idle))
                 return await asyncio.wrap_future(scoring)
         except TimeoutError as error:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 
 import uvicorn
@@ -26,8 +25,6 @@ _SECONDS_TO_DRAIN = 30
 
 _SECONDS_KEPT_ALIVE = 75
 """An idle connection is kept a little longer than reverse proxies keep theirs, so that they never use a closed one."""
-
-_logger = logging.getLogger(__name__)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -118,17 +115,13 @@ class _Server(uvicorn.Server):
                 loop.remove_signal_handler(each)
 
     def _reload(self) -> None:
-        task = asyncio.get_running_loop().create_task(self._reload_and_say())
+        task = asyncio.get_running_loop().create_task(self._try_to_reload())
         self._reloading.add(task)
         task.add_done_callback(self._reloading.discard)
 
-    async def _reload_and_say(self) -> None:
-        try:
-            version = await self._active.reload()
-        except ArtifactError as error:
-            _logger.error("not reloaded, version %s stays in use: %s", self._active.version, error)
-        else:
-            _logger.warning("reloaded: version %s is in use", version)
+    async def _try_to_reload(self) -> None:
+        with suppress(ArtifactError):  # it is in the log
+            await self._active.reload()
 
 
 def _address(listener: socket.socket) -> str:

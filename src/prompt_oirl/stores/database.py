@@ -93,6 +93,14 @@ class Database:
         with self._writing, self._explained(), self._writing_engine.begin() as connection:
             yield connection
 
+    def is_reachable(self) -> bool:
+        """Whether a server answers, if only to refuse; a SQLite file needs none.
+
+        False also while it starts or stops. It is asked without user and password being checked; what is wrong with
+        these, or with the address, opening a connection tells.
+        """
+        return self.path is not None or _postgresql_answers(self._engine)
+
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """Return an INSERT that knows ON CONFLICT."""
         return postgresql.insert(table) if self.path is None else sqlite.insert(table)
@@ -184,8 +192,23 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def _postgresql_engine(url: URL) -> Engine:
     import_optional("psycopg", extra="postgres")
-    patience = {} if "connect_timeout" in url.query else {"connect_timeout": 10}
-    return create_engine(url, hide_parameters=True, pool_pre_ping=True, connect_args=patience)
+    return create_engine(url, hide_parameters=True, pool_pre_ping=True, connect_args=_patience(url))
+
+
+def _patience(url: URL) -> dict[str, int]:
+    return {} if "connect_timeout" in url.query else {"connect_timeout": 10}
+
+
+def _postgresql_answers(engine: Engine) -> bool:
+    psycopg = import_optional("psycopg", extra="postgres")
+    _, options = engine.dialect.create_connect_args(engine.url)
+    of_server = {name: value for name, value in options.items() if isinstance(value, str | int)}  # others are psycopg's
+    try:
+        address = psycopg.conninfo.make_conninfo(**of_server, **_patience(engine.url))
+    except psycopg.Error:
+        return True
+    state = psycopg.pq.PGconn.ping(address.encode())
+    return state not in (psycopg.pq.Ping.REJECT, psycopg.pq.Ping.NO_RESPONSE)
 
 
 def _sqlite_code(original: object) -> int:

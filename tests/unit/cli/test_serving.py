@@ -50,9 +50,27 @@ def test_a_password_comes_from_the_environment_only(tmp_path: Path) -> None:
 def test_a_store_inside_the_folder_is_refused(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "recommender"
     (folder / "below").mkdir(parents=True)
-    for given in (str(folder / name), f"sqlite:///{folder / name}"):
-        with pytest.raises(ParameterError, match="is inside"):
-            store_url(folder, given, None)
+    address, errors = f"sqlite:///{folder / name}", set()
+    for given, of_environment in ((str(folder / name), None), (address, None), (None, address)):
+        with pytest.raises(ParameterError, match="is inside") as raised:
+            store_url(folder, given, of_environment)
+        errors.add(str(raised.value))
+    assert len(errors) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("decisions.sqlite", r"^\$PROMPT_OIRL_STORE is no address; write .* sqlite:///path/of/store\.sqlite for"),
+        ("planted-password", r"^\$PROMPT_OIRL_STORE is no address"),
+        ("mysql://user:planted-password@host/database", r"^\$PROMPT_OIRL_STORE: .*starts with mysql://"),
+        ("postgresql://user:planted-password@host:port/database", r"^\$PROMPT_OIRL_STORE: .*cannot be read"),
+    ],
+)
+def test_what_is_no_address_in_the_environment_is_said_and_not_repeated(tmp_path: Path, value: str, said: str) -> None:
+    with pytest.raises(ParameterError, match=said) as raised:
+        store_url(tmp_path / "recommender", None, value)
+    assert "planted" not in str(raised.value)
 
 
 def test_secrets_are_read_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,7 +60,6 @@ def scores_by_prompt(recommendation: Recommendation) -> dict[str, float]:
 
 
 def test_what_it_knows(prepared: PreparedRecommender, choosing: Recommender) -> None:
-    assert prepared.recommender is choosing
     assert prepared.prompts == choosing.prompts_
     assert prepared.prompts[prepared.best_single].id == choosing.best_single_.prompt_id
     assert prepared.is_quick

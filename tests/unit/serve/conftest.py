@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from prompt_oirl.records import Query
 from prompt_oirl.serve.active import ActiveRecommender, LoadedRecommender
 from prompt_oirl.serve.app import make_app
 from prompt_oirl.serve.decision import Decision, Feedback
+from prompt_oirl.serve.protocols import LogState
 from prompt_oirl.serve.settings import ServeSettings
 from prompt_oirl.testing import SyntheticWorld
 
@@ -34,6 +36,7 @@ class MemoryLog:
     is_down: bool = False
     n_dropped: int = 0
     n_waiting: int = 0
+    state: LogState = field(default_factory=LogState)
 
     def record(self, decision: Decision) -> None:
         self.decisions.append(decision)
@@ -53,10 +56,8 @@ class MemoryLog:
 class Behaving(PreparedRecommender):
     """Recommends as another one does, after `before` has been called with the query."""
 
-    def __init__(
-        self, prepared: PreparedRecommender, before: Callable[[str], object], *, is_quick: bool = True
-    ) -> None:
-        super().__init__(prepared.recommender)
+    def __init__(self, recommender: Recommender, before: Callable[[str], object], *, is_quick: bool = True) -> None:
+        super().__init__(recommender)
         self.is_quick = is_quick
         self._before = before
 
@@ -171,8 +172,8 @@ def make_behaving(recommender_folder: Path, loaded: LoadedRecommender) -> Callab
     """Returns a recommender that calls a function with each query before it recommends."""
 
     def make(before: Callable[[str], object], *, is_quick: bool = True) -> ActiveRecommender:
-        behaving = Behaving(loaded.prepared, before, is_quick=is_quick)
-        return ActiveRecommender(recommender_folder, LoadedRecommender(behaving, loaded.version, loaded.indices))
+        behaving = Behaving(loaded.recommender, before, is_quick=is_quick)
+        return ActiveRecommender(recommender_folder, dataclasses.replace(loaded, prepared=behaving))
 
     return make
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import shutil
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from prompt_oirl.arrays import FloatArray
 from prompt_oirl.errors import ArtifactError, ParameterError, UnseenPromptError
 from prompt_oirl.recommender import Recommender
 from prompt_oirl.recommender.prepared import PreparedRecommender
+from prompt_oirl.records import Query
 from prompt_oirl.serve.active import ActiveRecommender, LoadedRecommender
 
 
@@ -96,8 +100,10 @@ async def test_what_cannot_score_is_refused(folder: Path, monkeypatch: pytest.Mo
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("the embedder is gone")
 
-    monkeypatch.setattr(PreparedRecommender, "recommend", fail)
-    with pytest.raises(ArtifactError, match=r"cannot score a query.*RuntimeError: the embedder is gone"):
+    monkeypatch.setattr(PreparedRecommender, "scores_of", fail)
+    with pytest.raises(
+        ArtifactError, match=r"cannot recommend: RuntimeError: the embedder is gone; install .*manifest"
+    ):
         await active.reload()
     assert active.loaded is before
 
@@ -158,23 +164,46 @@ async def test_reloading_does_not_hold_up_the_event_loop_and_is_done_one_at_a_ti
     assert n_ticks > 3
 
 
-def test_it_is_prepared_once(folder: Path) -> None:
-    prepared = LoadedRecommender.load(folder).prepared
-    assert prepared.recommender.prepare() is prepared
+def test_it_is_prepared_and_tried_out_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[PreparedRecommender] = []
+    scores_of = PreparedRecommender.scores_of
+
+    def noted(prepared: PreparedRecommender, queries: Sequence[Query]) -> FloatArray:
+        tried.append(prepared)
+        return scores_of(prepared, queries)
+
+    monkeypatch.setattr(PreparedRecommender, "scores_of", noted)
+    loaded = LoadedRecommender.load(folder)
+    assert tried == [loaded.prepared] == [loaded.recommender.prepare()]
 
 
-@pytest.mark.parametrize("is_frozen", [True, False])
-async def test_the_former_recommender_is_freed(folder: Path, is_frozen: bool) -> None:
+async def test_the_former_recommender_is_freed_without_a_garbage_collection(folder: Path) -> None:
     active = ActiveRecommender.load(folder)
-    former = weakref.ref(active.prepared), weakref.ref(active.prepared.recommender)
+    active.prepared.recommend("How many are 2 and 3?")
+    former = weakref.ref(active.prepared), weakref.ref(active.loaded.recommender)
     gc.collect()
-    gc.unfreeze()
-    n_frozen = gc.get_freeze_count()
-    if is_frozen:
-        gc.freeze()
+    gc.freeze()  # as the server does
+    gc.disable()
     try:
         await active.reload()
         assert [each() for each in former] == [None, None]
-        assert (gc.get_freeze_count() > n_frozen) == is_frozen
     finally:
+        gc.enable()
         gc.unfreeze()
+
+
+async def test_the_log_says_which_version_replaced_which(
+    folder: Path, other_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "prompt_oirl")
+    active = ActiveRecommender.load(folder)
+    first = active.version
+    replace(folder, other_folder)
+    second = await active.reload()
+    damage(folder)
+    with pytest.raises(ArtifactError):
+        await active.reload()
+    assert [each.levelname for each in caplog.records] == ["INFO", "ERROR"]
+    assert caplog.messages[0] == f"reloaded: version {second} is in use, before it was {first}"
+    assert caplog.messages[1].startswith(f"not reloaded, version {second} stays in use: ")
+    assert "state.json" in caplog.messages[1]

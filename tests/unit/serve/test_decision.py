@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from prompt_oirl.errors import ParameterError
-from prompt_oirl.serve.decision import Decision
+from prompt_oirl.serve.decision import Decision, Feedback
 
 
 @pytest.fixture
@@ -44,3 +44,10 @@ def test_a_propensity_is_a_probability_above_0(make: Callable[..., Decision], pr
     assert make(propensity=1e-9)
     with pytest.raises(ParameterError, match="a probability above 0"):
         make(propensity=propensity)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_the_time_of_feedback_is_finite(value: float) -> None:
+    assert Feedback("0" * 32, 1, 0.25)
+    with pytest.raises(ParameterError, match=f"created={value}: a finite number is needed"):
+        Feedback("0" * 32, 1, value)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from prompt_oirl.serve.decision import Decision
 from prompt_oirl.serve.metrics import Metrics
+from prompt_oirl.serve.protocols import LogState
 
 DECISION = Decision(
     query_id="0" * 16,
@@ -64,12 +67,22 @@ def test_what_changes_elsewhere_is_asked_for_each_time(log) -> None:
     assert shown["prompt_oirl_decisions_dropped_total", ()] == 1
 
 
+@pytest.mark.parametrize("state", ["writing", "failing", "ended"])
+def test_the_state_of_the_log_is_the_one_that_is_1(log, state: Literal["writing", "failing", "ended"]) -> None:
+    log.state = LogState(state)
+    shown = samples(Metrics(None, log))
+    states = ("writing", "failing", "ended")
+    values = {each: shown["prompt_oirl_decision_log_state", (("state", each),)] for each in states}
+    assert values == {each: float(each == state) for each in states}
+
+
 def test_two_services_count_apart_and_no_log_is_not_shown() -> None:
     one, other = Metrics(), Metrics()
     one.count_feedback()
     assert samples(one)["prompt_oirl_feedback_total", ()] == 1
     assert samples(other)["prompt_oirl_feedback_total", ()] == 0
     assert b"dropped" not in other.render()
+    assert b"decision_log" not in other.render()
 
 
 def test_queries_are_never_labels() -> None:

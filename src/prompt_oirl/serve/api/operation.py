@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from prompt_oirl.serve.api.bodies import json_answer
 from prompt_oirl.serve.api.errors import documented
 from prompt_oirl.serve.metrics import CONTENT_TYPE
+from prompt_oirl.serve.protocols import DecisionLog
 
 __all__ = ["router"]
 
@@ -34,6 +35,12 @@ class Ready(BaseModel):
 
     decisions_dropped: int | None
     """Decisions that could not be stored."""
+
+    decision_log: Literal["writing", "failing", "ended"] | None
+    """`failing`: the store is down, and decisions wait in memory. `ended`: none are stored any more."""
+
+    decision_log_failing_since: float | None
+    """Seconds since 1970; null while it does not fail."""
 
 
 class Reloaded(BaseModel):
@@ -61,16 +68,20 @@ async def healthz() -> Response:
     responses={200: {"model": Ready, "description": "It can: it listens only with a recommender that verified."}},
 )
 async def readyz(request: Request) -> Response:
-    """Needs no token. A store that is down does not keep the service from answering, so it is not asked."""
+    """Needs no token. It is ready while the store is down, too, and only says so: queries are answered all the same."""
     state = request.app.state
-    return json_answer(
-        {
-            "status": "ready",
-            "recommender": state.active.version,
-            "decisions_waiting": None if state.log is None else state.log.n_waiting,
-            "decisions_dropped": None if state.log is None else state.log.n_dropped,
-        }
-    )
+    return json_answer({"status": "ready", "recommender": state.active.version, **_shown(state.log)})
+
+
+def _shown(log: DecisionLog | None) -> dict[str, object]:
+    """Return what is said of the decision log; not why it fails, which may name the store."""
+    state = None if log is None else log.state
+    return {
+        "decisions_waiting": None if log is None else log.n_waiting,
+        "decisions_dropped": None if log is None else log.n_dropped,
+        "decision_log": None if state is None else state.name,
+        "decision_log_failing_since": None if state is None else state.failing_since,
+    }
 
 
 @router.get(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -15,6 +16,7 @@ from prompt_oirl.errors import ParameterError, StoreError
 from prompt_oirl.serve.decision import Decision, Feedback
 from prompt_oirl.serve.decisions.buffer import DecisionBuffer
 from prompt_oirl.serve.decisions.store import DecisionStore
+from prompt_oirl.serve.protocols import LogState
 
 __all__ = ["StoredDecisionLog"]
 
@@ -47,7 +49,7 @@ class StoredDecisionLog:
     killed loses the decisions of the last moment.
 
     While the store is down decisions wait in memory, up to a bound; beyond it they are dropped and counted. Feedback
-    fails then. The store is tried again and again, at growing intervals.
+    fails then. The store is tried again and again, at growing intervals, and at once when the log is entered.
 
     Decisions may be recorded before the log is entered, and are stored once it is. Leaving it stores what waits, and
     drops and counts what cannot be stored in time. The store stays open.
@@ -85,10 +87,25 @@ class StoredDecisionLog:
         self._orders: deque[_Order] = deque()
         self._problem: str | None = None
         """Why the store is down, until it is tried again."""
+        self._said: str | None = None
+        """The last problem that was logged; None while the store works."""
+        self._failing_since: float | None = None
+        self._writing_since: float | None = None
+        """When the transaction under way began."""
         self._has_work = threading.Event()
         self._is_urgent = threading.Event()
         self._is_closing = threading.Event()
         self._thread: threading.Thread | None = None
+
+    @property
+    def state(self) -> LogState:
+        """Whether it can write; a transaction that takes longer than feedback waits for it counts as failing."""
+        thread, since, began = self._thread, self._failing_since, self._writing_since
+        if thread is None or not thread.is_alive():
+            return LogState("ended")
+        if since is None and began is not None and time.time() - began > self._answer_seconds:
+            since = began
+        return LogState() if since is None else LogState("failing", since)
 
     @property
     def n_dropped(self) -> int:
@@ -102,6 +119,7 @@ class StoredDecisionLog:
 
     async def __aenter__(self) -> Self:
         self._is_closing.clear()
+        self._has_work.set()
         # A daemon: where it hangs in a database it does not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name="decision-log", daemon=True)
         self._thread.start()
@@ -173,7 +191,20 @@ class StoredDecisionLog:
         self._has_work.set()
 
     def _run(self) -> None:
-        """Write what comes until the log is closed: the thread's work."""
+        """Write until the log is closed, whatever happens: the thread's work."""
+        while True:
+            try:
+                self._write_what_comes()
+                return
+            except Exception as error:  # noqa: BLE001 - nobody else would write; its text may hold a query
+                _logger.error("the decision log was ended by %s; it begins again", type(error).__name__)
+                self._failing_since = self._failing_since or time.time()
+            if self._is_closing.wait(_LONGEST_PAUSE):
+                return
+            self._has_work.set()
+
+    def _write_what_comes(self) -> None:
+        """Write until the log is closed."""
         pause = _SHORTEST_PAUSE
         while not self._is_closing.is_set() or self._buffer or self._orders:
             self._has_work.wait()
@@ -182,27 +213,29 @@ class StoredDecisionLog:
             self._is_urgent.clear()
             problem = self._write()
             if problem is None:
-                pause = self._go_on(pause)
+                self._go_on()
+                pause = _SHORTEST_PAUSE
             elif self._is_closing.is_set():
                 return
             else:
                 pause = self._pause(pause, problem)
 
-    def _go_on(self, pause: float) -> float:
-        """Return the pause after the next failure, now that the store works."""
-        if pause > _SHORTEST_PAUSE:
+    def _go_on(self) -> None:
+        """Say that the store works, if it did not."""
+        if self._failing_since is not None:
+            self._failing_since = self._said = None
             _logger.warning("%s works again; %d decisions were dropped", self._store.name, self._buffer.n_dropped)
-        return _SHORTEST_PAUSE
 
     def _pause(self, pause: float, problem: str) -> float:
         """Try nothing for a while, and return how long the next pause is to be."""
-        if pause == _SHORTEST_PAUSE:
+        self._failing_since = self._failing_since or time.time()
+        if problem != self._said:
+            self._said = problem
             _logger.warning("%s; decisions wait in memory until the store works", problem)
         self._problem = problem
         self._is_closing.wait(pause)
         self._problem = None
-        if self._buffer:
-            self._has_work.set()
+        self._has_work.set()
         return min(2 * pause, _LONGEST_PAUSE)
 
     def _write(self) -> str | None:
@@ -213,6 +246,7 @@ class StoredDecisionLog:
             for _ in range(len(self._buffer) // _BATCH):
                 self._save()
             known = iter(self._save([order.feedback for order in orders if order.feedback is not None]))
+            answers = [order.feedback is None or next(known) for order in orders]
         except StoreError as error:
             for order in orders:
                 order.fail(str(error))
@@ -222,18 +256,21 @@ class StoredDecisionLog:
             for order in orders:
                 order.fail(problem)
             return problem
-        for order in orders:
-            order.done.set_result(order.feedback is None or next(known))
+        for order, answer in zip(orders, answers, strict=True):
+            order.done.set_result(answer)
         return None
 
     def _save(self, given: Sequence[Feedback] = ()) -> Sequence[bool]:
         """Store the oldest decisions, and feedback."""
         taken, n_refused = self._buffer.take(_BATCH), 0
+        self._writing_since = time.time()
         try:
             known = self._store.save(taken, given)
         except ParameterError:
             n_refused = sum(not self._is_saved(decision) for decision in taken)
             known = self._store.save((), given)
+        finally:
+            self._writing_since = None
         self._buffer.confirm(n_lost=n_refused)
         return known
 

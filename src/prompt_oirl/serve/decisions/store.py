@@ -35,23 +35,29 @@ class DecisionStore:
     Made by `DecisionStore.open`; a context manager that closes it. Several threads may use it at once, and several
     processes may open the same store. What was saved is durable: it survives the end of the process and the loss of
     power.
+
+    Args:
+        database: Holds a store, or will.
+        is_there: Whether the store is there; if not, it is looked for, and made, when something is saved.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, is_there: bool = True) -> None:
         self._database = database
         self._prompts: dict[str, tuple[Prompt, ...]] = {}
         """By the version of the recommender; registered by this process."""
-        self._stored: set[str] | None = set()
+        self._stored: set[str] | None = set() if is_there else None
         """Versions whose prompts are stored; None after a failure, when the store may have been lost or replaced."""
         self._inode = self._find_inode()
 
     @classmethod
-    def open(cls, url: str | URL, *, create: bool = True) -> Self:
+    def open(cls, url: str | URL, *, create: bool = True, may_be_down: bool = False) -> Self:
         """Open the store at an address, `sqlite:///PATH` or `postgresql://…`.
 
         Args:
             url: The address.
             create: Whether a store is made where there is none.
+            may_be_down: Whether a server that does not answer is no error: its store is looked for, and made, when
+                something is saved.
 
         Raises:
             StoreError: There is no store, a damaged one, one of another version, or something else.
@@ -60,8 +66,10 @@ class DecisionStore:
         """
         database = Database(url, busy_seconds=_BUSY_SECONDS)
         try:
-            (create_or_check if create else require)(database)
-            return cls(database)
+            is_there = not may_be_down or database.is_reachable()
+            if is_there:
+                (create_or_check if create else require)(database)
+            return cls(database, is_there=is_there)
         except BaseException:
             database.close()
             raise
@@ -179,7 +187,7 @@ class DecisionStore:
             self._database.close()
             create_or_check(self._database)
             found = self._find_inode()
-            if found != self._inode:
+            if self._inode not in (None, found):
                 _logger.warning("%s was removed or replaced; what comes is stored in the file there now", self.name)
             self._stored, self._inode = set(), found
         return self._stored

@@ -8,7 +8,7 @@ from typing import Literal
 
 from prompt_oirl.errors import ArtifactError
 from prompt_oirl.policies import BestOfN
-from prompt_oirl.recommender.prepared import PreparedRecommender
+from prompt_oirl.serve.active import LoadedRecommender
 from prompt_oirl.serve.playground.scores import ScoreChart, score_chart
 from prompt_oirl.serve.protocols import Decided
 
@@ -66,21 +66,21 @@ class ChoiceView:
     """Whether the folder had logs when the recommender was loaded, and they cannot be read now."""
 
 
-def choice_of(decided: Decided, prepared: PreparedRecommender) -> ChoiceView:
+def choice_of(decided: Decided, loaded: LoadedRecommender) -> ChoiceView:
     """Explain a decision.
 
     Args:
         decided: The decision and its recommendation.
-        prepared: The recommender that made it.
+        loaded: The recommender that made it.
     """
-    recommendation = decided.recommendation
+    recommendation, prepared = decided.recommendation, loaded.prepared
     best_single = prepared.prompts[prepared.best_single].id
     chart = score_chart(recommendation, best_single)
-    is_per_query = isinstance(prepared.recommender.policy_, BestOfN)
+    is_per_query = isinstance(prepared.policy, BestOfN)
     if decided.decision.choice == "fallback":
         return ChoiceView(best_single, chart, is_per_query)
     try:
-        explanation = prepared.recommender.explain(recommendation.query.text, n_nearest=_N_NEAREST)
+        explanation = loaded.recommender.explain(recommendation.query.text, n_nearest=_N_NEAREST)
     except ArtifactError:  # the folder has been replaced since, and its logs are those of another recommender
         return ChoiceView(best_single, chart, is_per_query, has_lost_logs=True)
     first = (recommendation.prompt.id, best_single)

@@ -22,13 +22,22 @@ from starlette.staticfiles import StaticFiles
 from prompt_oirl.errors import ArtifactError, StoreError
 from prompt_oirl.policies import BestOfN
 from prompt_oirl.records import Query
+from prompt_oirl.serve.active import ActiveRecommender, LoadedRecommender
 from prompt_oirl.serve.api.errors import Refused
 from prompt_oirl.serve.decision import Decision, Feedback
 from prompt_oirl.serve.gateway.upstream import Upstream
 from prompt_oirl.serve.playground.asking import ask, models
 from prompt_oirl.serve.playground.choice import choice_of
 from prompt_oirl.serve.playground.recent import count_by_prompt
-from prompt_oirl.serve.playground.sign_in import check_own_page, check_signed_in, is_signed_in, is_token, sign_in
+from prompt_oirl.serve.playground.sign_in import (
+    FailedAttempts,
+    check_own_page,
+    check_signed_in,
+    is_signed_in,
+    is_token,
+    sign_in,
+    sign_out,
+)
 from prompt_oirl.serve.playground.templates import render
 from prompt_oirl.serve.playground.wins import TrainingWins, training_wins
 from prompt_oirl.serve.settings import ServeSettings
@@ -54,6 +63,7 @@ def add_playground(app: FastAPI) -> None:
     `log`, `metrics`, and `upstream` where there is one.
     """
     app.state.training_wins = _TrainingWinsOfVersion()
+    app.state.failed_sign_ins = FailedAttempts()
     app.mount("/playground/static", StaticFiles(directory=Path(__file__).parent / "static"))
     app.include_router(_open)
     app.include_router(_signed_in)
@@ -67,7 +77,7 @@ class _TrainingWinsOfVersion:
         self._version: str | None = None
         self._wins: TrainingWins | None = None
 
-    async def of(self, active: Any) -> TrainingWins | None:
+    async def of(self, active: ActiveRecommender) -> TrainingWins | None:
         """Return the win map; None where the recommender's folder has no logs.
 
         Raises:
@@ -76,14 +86,14 @@ class _TrainingWinsOfVersion:
         loaded = active.loaded
         async with self._lock:
             if self._version != loaded.version:
-                self._wins = await asyncio.to_thread(_wins_of, loaded.prepared)
+                self._wins = await asyncio.to_thread(_wins_of, loaded)
                 self._version = loaded.version
             return self._wins
 
 
-def _wins_of(prepared: Any) -> TrainingWins | None:
-    demonstrations = prepared.recommender.demonstrations_
-    return None if demonstrations is None else training_wins(demonstrations, prepared.best_single)
+def _wins_of(loaded: LoadedRecommender) -> TrainingWins | None:
+    demonstrations = loaded.recommender.demonstrations_
+    return None if demonstrations is None else training_wins(demonstrations, loaded.prepared.best_single)
 
 
 async def _check(request: Request) -> None:
@@ -113,8 +123,9 @@ async def _page(request: Request) -> Response:
         version=loaded.version,
         n_prompts=len(loaded.prepared.prompts),
         best_single=loaded.prepared.prompts[loaded.prepared.best_single].id,
-        chooses_per_query=isinstance(loaded.prepared.recommender.policy_, BestOfN),
+        chooses_per_query=isinstance(loaded.prepared.policy, BestOfN),
         query_characters=state.settings.limits.query_characters,
+        has_token=bool(state.settings.token),
     )
 
 
@@ -141,12 +152,21 @@ class _Given(BaseModel):
 @_open.post("/playground/sign-in")
 async def _sign_in(request: Request, given: _Given) -> Response:
     check_own_page(request)
-    token = request.app.state.settings.token
+    token, failed = request.app.state.settings.token, request.app.state.failed_sign_ins
+    failed.check()
     if token is not None and not is_token(given.token, token):
+        failed.add()
         raise Refused(401, "this is not the service's token")
     response = Response(status_code=204, headers=_HEADERS)
     if token is not None:
         sign_in(request, response, token)
+    return response
+
+
+@_signed_in.post("/sign-out")
+async def _sign_out() -> Response:
+    response = Response(status_code=204, headers=_HEADERS)
+    sign_out(response)
     return response
 
 
@@ -159,11 +179,11 @@ async def _decide(request: Request, asked: _Asked) -> Response:
     """Answer what is chosen for a query, and why."""
     state = request.app.state
     _check_length(asked.query, state.settings)
-    prepared = state.active.prepared
+    loaded = state.active.loaded
     decided = await state.decider.decide(asked.query, source="playground")
     return _html(
         "choice.html",
-        choice=await asyncio.to_thread(choice_of, decided, prepared),
+        choice=await asyncio.to_thread(choice_of, decided, loaded),
         decision=decided.decision,
         recommendation=decided.recommendation,
         n_shown=_N_SHOWN,
@@ -237,8 +257,8 @@ async def _decisions(request: Request) -> Response:
 async def _training(request: Request) -> Response:
     """Answer what the training data say of each prompt."""
     state = request.app.state
-    prepared = state.active.prepared
-    rates = zip((each.id for each in prepared.prompts), prepared.recommender.success_rates_.tolist(), strict=True)
+    recommender = state.active.loaded.recommender
+    rates = zip((each.id for each in recommender.prompts_), recommender.success_rates_.tolist(), strict=True)
     wins, has_lost_logs = None, False
     try:
         wins = await state.training_wins.of(state.active)

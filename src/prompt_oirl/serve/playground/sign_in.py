@@ -9,16 +9,48 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
+from collections import deque
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from prompt_oirl.serve.api.errors import Refused
 
-__all__ = ["check_own_page", "check_signed_in", "is_signed_in", "is_token", "sign_in"]
+__all__ = [
+    "FailedAttempts",
+    "check_own_page",
+    "check_signed_in",
+    "is_signed_in",
+    "is_token",
+    "sign_in",
+    "sign_out",
+]
 
 _COOKIE = "prompt_oirl_playground"
 _LIFETIME = 12 * 3600
+_MOST_FAILURES = 10
+_SECONDS = 60.0
+
+
+class FailedAttempts:
+    """Those to sign in of the last minute, of all browsers together: who guesses may have many addresses."""
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque(maxlen=_MOST_FAILURES)
+
+    def add(self) -> None:
+        """Count one."""
+        self._times.append(time.monotonic())
+
+    def check(self) -> None:
+        """Refuse another attempt where too many have failed; who is signed in is not asked.
+
+        Raises:
+            Refused: With status 429.
+        """
+        if len(self._times) == _MOST_FAILURES and time.monotonic() - self._times[0] < _SECONDS:
+            message = f"{_MOST_FAILURES} attempts to sign in have failed within a minute; try again in a minute"
+            raise Refused(429, message, headers={"retry-after": f"{_SECONDS:.0f}"})
 
 
 def is_token(given: str, token: str | None) -> bool:
@@ -37,6 +69,11 @@ def sign_in(request: Request, response: Response, token: str) -> None:
         samesite="strict",
         secure="https" in (request.url.scheme, request.headers.get("x-forwarded-proto")),
     )
+
+
+def sign_out(response: Response) -> None:
+    """Have the browser forget the cookie."""
+    response.delete_cookie(_COOKIE, httponly=True, samesite="strict")
 
 
 def is_signed_in(request: Request, token: str | None) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from prompt_oirl.serve.active import ActiveRecommender
+from prompt_oirl.serve.protocols import LogState
 
 TOKEN = "planted-token-1c9e"
 BEARER = {"authorization": f"Bearer {TOKEN}"}
@@ -24,7 +25,22 @@ def test_alive_and_ready(client: TestClient, active, log) -> None:
         "recommender": active.version,
         "decisions_waiting": 4,
         "decisions_dropped": 2,
+        "decision_log": "writing",
+        "decision_log_failing_since": None,
     }
+
+
+def test_a_log_that_cannot_write_is_said_and_does_not_make_the_service_unready(client: TestClient, log) -> None:
+    log.state = LogState("failing", 1_800_000_000.5)
+    answer = client.get("/readyz")
+    shown = answer.json()
+    assert (answer.status_code, shown["status"]) == (200, "ready")
+    assert (shown["decision_log"], shown["decision_log_failing_since"]) == ("failing", 1_800_000_000.5)
+
+
+def test_without_a_log_nothing_is_said_of_it(make_client: Callable[..., TestClient]) -> None:
+    shown = make_client(log=None).get("/readyz").json()
+    assert [shown[name] for name in shown if name.startswith("decision")] == [None] * 4
 
 
 def test_prompts(client: TestClient, active) -> None:

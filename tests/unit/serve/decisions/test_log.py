@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,12 +14,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prompt_oirl.errors import ParameterError, StoreError
+from prompt_oirl.errors import MissingDependencyError, ParameterError, StoreError
 from prompt_oirl.records import Prompt
 from prompt_oirl.serve.decision import Decision, Feedback
 from prompt_oirl.serve.decisions.log import StoredDecisionLog
+from prompt_oirl.serve.decisions.opening import create_or_check
 from prompt_oirl.serve.decisions.rows import decision_of, decision_row
 from prompt_oirl.serve.decisions.store import DecisionStore
+from prompt_oirl.serve.protocols import LogState
+from prompt_oirl.stores.database import Database
 
 MakeDecision = Callable[..., Decision]
 
@@ -324,4 +328,118 @@ async def test_an_unknown_error_is_a_problem_of_the_store_and_not_the_end_of_the
         assert await log.give_feedback(Feedback(given.id, 1))
         assert (await stored(log), log.n_dropped) == ({given.id: 1.0}, 0)
     assert len([each for each in caplog.messages if "RuntimeError" in each]) == 1
+    assert "plus" not in caplog.text
+
+
+async def test_a_store_that_does_not_answer_is_made_when_something_is_saved(
+    tmp_path: Path, make_decision: MakeDecision, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, opening, is_up = tmp_path / "decisions.sqlite", create_or_check, False
+
+    def open_if_up(database: Database) -> None:
+        if not is_up:
+            raise StoreError("the server does not answer")
+        opening(database)
+
+    monkeypatch.setattr("prompt_oirl.serve.decisions.store.create_or_check", open_if_up)
+    with pytest.raises(StoreError, match="does not answer"):
+        DecisionStore.open(f"sqlite:///{path}", may_be_down=True)  # a file needs no server
+    monkeypatch.setattr(Database, "is_reachable", lambda _: False)
+    with DecisionStore.open(f"sqlite:///{path}", may_be_down=True) as store:
+        store.register("v1", [Prompt.from_text("Think.", id="think")])
+        began = time.time()
+        async with StoredDecisionLog(store, most_waiting=2) as log:
+            await until(lambda: log.state.name == "failing")  # before anything is recorded
+            assert began <= (log.state.failing_since or 0) <= time.time()
+            for _ in range(3):
+                log.record(make_decision())
+            await asyncio.sleep(0.5)  # it is tried more than once
+            assert (log.n_waiting, log.n_dropped, path.exists()) == (2, 1, False)
+            is_up = True
+            await until(lambda: log.state == LogState())
+            assert (len(store.recent()), list(store.recommenders())) == (2, ["v1"])
+    assert caplog.messages == [
+        "the server does not answer; decisions wait in memory until the store works",
+        f"{path} works again; 1 decisions were dropped",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "error"),
+    [
+        ("mysql://user@host/database", ParameterError),
+        ("sqlite:////no/such/folder/decisions.sqlite", StoreError),
+        ("postgresql://user@host/database?sslmode=no", StoreError),
+    ],
+)
+def test_what_will_never_work_is_no_store_that_is_down(url: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        DecisionStore.open(url, may_be_down=True)
+
+
+def test_without_its_driver_postgresql_is_not_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(MissingDependencyError, match=r"prompt-oirl\[postgres\]"):
+        DecisionStore.open("postgresql://user@127.0.0.1:1/database", may_be_down=True)
+
+
+async def test_another_problem_of_a_store_that_fails_is_said_too(
+    store: DecisionStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    problems = ["it is down", "it is down", "holds the tables of something else"]
+
+    def failing(*_: object) -> tuple[bool, ...]:
+        if problems:
+            raise StoreError(problems.pop(0))
+        return ()
+
+    monkeypatch.setattr(store, "save", failing)
+    async with StoredDecisionLog(store) as log:
+        await until(lambda: not problems and log.state.name == "writing")
+    said = [each.partition(";")[0] for each in caplog.messages]
+    assert said[:2] == ["it is down", "holds the tables of something else"]
+    assert len(said) == 3
+
+
+async def test_the_state_follows_the_log(store: DecisionStore, make_decision: MakeDecision, tmp_path: Path) -> None:
+    holder = sqlite3.connect(tmp_path / "here" / "decisions.sqlite", isolation_level=None)
+    log = StoredDecisionLog(store, answer_seconds=0.3)
+    assert log.state == LogState("ended")
+    async with log:
+        assert log.state == LogState("writing")
+        await log.flush()
+        holder.execute("BEGIN IMMEDIATE")
+        began = time.time()
+        log.record(make_decision())
+        await until(lambda: log.state.name == "failing")  # though the store has not refused it yet
+        assert began <= (log.state.failing_since or 0) <= time.time()
+        holder.execute("ROLLBACK")
+        await until(lambda: log.state == LogState("writing"))
+    assert log.state == LogState("ended")
+    holder.close()
+
+
+async def test_a_thread_that_is_ended_by_a_mistake_begins_again(
+    store: DecisionStore,
+    make_decision: MakeDecision,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("prompt_oirl.serve.decisions.log._LONGEST_PAUSE", 0.3)
+    log, given, mistakes = StoredDecisionLog(store), make_decision(), [RuntimeError("What is 2 plus 3?")]
+    write = log._write
+
+    def mistaken() -> str | None:
+        if mistakes:
+            raise mistakes.pop()
+        return write()
+
+    monkeypatch.setattr(log, "_write", mistaken)
+    log.record(given)
+    async with log:
+        await until(lambda: log.state.name == "failing")
+        await until(lambda: not log.n_waiting)
+        assert await log.give_feedback(Feedback(given.id, 1))
+        assert (log.state, await stored(log)) == (LogState("writing"), {given.id: 1.0})
+    assert "the decision log was ended by RuntimeError; it begins again" in caplog.messages
     assert "plus" not in caplog.text

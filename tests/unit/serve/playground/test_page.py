@@ -13,6 +13,7 @@ from prompt_oirl.serve.app import make_app
 from prompt_oirl.serve.settings import ServeSettings
 
 ADDRESS = "http://127.0.0.1:8080"
+TOKEN = "planted-token-5c1e"
 LOST = "The training logs of the recommender in use cannot be read now."
 
 
@@ -28,6 +29,19 @@ def client(folder: Path) -> Iterator[TestClient]:
     app = make_app(ActiveRecommender.load(folder), ServeSettings(playground=True, budget_seconds=10.0))
     with TestClient(app, base_url=ADDRESS, headers={"origin": ADDRESS}) as client:
         yield client
+
+
+@pytest.fixture
+def private_client(folder: Path) -> Iterator[TestClient]:
+    """Of a service with a token."""
+    settings = ServeSettings(playground=True, token=TOKEN)
+    with TestClient(make_app(ActiveRecommender.load(folder), settings), base_url=ADDRESS) as client:
+        client.headers["origin"] = ADDRESS
+        yield client
+
+
+def sign_in_status(client: TestClient, token: str) -> int:
+    return client.post("/playground/sign-in", json={"token": token}).status_code
 
 
 def answers(client: TestClient) -> tuple[str, str]:
@@ -62,6 +76,26 @@ def test_logs_that_were_read_before_stay(client: TestClient, folder: Path) -> No
     shutil.rmtree(folder)
     assert LOST not in before[0] + before[1]
     assert answers(client)[1] == before[1]
+
+
+def test_who_has_signed_in_can_sign_out(private_client: TestClient, client: TestClient) -> None:
+    assert private_client.post("/playground/sign-out").status_code == 401
+    assert sign_in_status(private_client, TOKEN) == 204
+    assert "Sign out" in private_client.get("/").text
+    assert private_client.post("/playground/sign-out", headers={"origin": "http://elsewhere"}).status_code == 403
+    assert private_client.get("/playground/training").status_code == 200
+    assert private_client.post("/playground/sign-out").status_code == 204
+    assert private_client.get("/playground/training").status_code == 401
+    assert "Sign out" not in client.get("/").text
+
+
+def test_guessing_the_token_is_stopped_and_keeps_nobody_out_who_is_in(private_client: TestClient) -> None:
+    assert sign_in_status(private_client, TOKEN) == 204
+    assert [sign_in_status(private_client, f"{TOKEN}{n}") for n in range(11)] == [401] * 10 + [429]
+    assert sign_in_status(private_client, TOKEN) == 429
+    assert private_client.get("/playground/training").status_code == 200
+    bearer = {"authorization": f"Bearer {TOKEN}"}
+    assert private_client.get("/v1/prompts", headers=bearer).status_code == 200
 
 
 @pytest.mark.parametrize(

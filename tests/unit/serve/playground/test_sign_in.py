@@ -10,7 +10,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from prompt_oirl.serve.playground import sign_in as module
-from prompt_oirl.serve.playground.sign_in import check_own_page, check_signed_in, is_signed_in, is_token, sign_in
+from prompt_oirl.serve.playground.sign_in import (
+    FailedAttempts,
+    check_own_page,
+    check_signed_in,
+    is_signed_in,
+    is_token,
+    sign_in,
+    sign_out,
+)
 
 TOKEN = "planted-token-3fb1"
 
@@ -70,6 +78,35 @@ def test_a_cookie_of_another_token_or_with_a_later_end_is_refused() -> None:
 @given(st.text(st.characters(codec="latin-1", exclude_characters=";\r\n"), max_size=200))
 def test_whatever_stands_in_the_cookie_it_is_only_refused(value: str) -> None:
     assert not is_signed_in(request(cookie=f"prompt_oirl_playground={value}"), TOKEN)
+
+
+def test_signing_out_ends_the_cookie() -> None:
+    response = Response()
+    sign_out(response)
+    cookie = response.headers["set-cookie"]
+    assert "Max-Age=0" in cookie
+    assert {"HttpOnly", "SameSite=strict", "Path=/"} <= {part.strip() for part in cookie.split(";")}
+    assert not is_signed_in(with_cookie(cookie), TOKEN)
+
+
+def test_after_ten_failures_within_a_minute_no_attempt_is_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_000.0
+    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    failed = FailedAttempts()
+    for _ in range(10):
+        failed.check()
+        failed.add()
+        now += 5
+    with pytest.raises(HTTPException, match="10 attempts") as raised:
+        failed.check()
+    assert (raised.value.status_code, raised.value.headers) == (429, {"retry-after": "60"})
+    now += 10  # a minute after the first one
+    failed.check()
+    failed.add()
+    with pytest.raises(HTTPException, match="10 attempts"):
+        failed.check()
+    now += 60
+    failed.check()
 
 
 def test_only_the_token_is_the_token() -> None:
