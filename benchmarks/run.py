@@ -10,14 +10,16 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-NAMES = ("scoring", "recommend", "load", "plan", "collect", "serve", "reward_model")
+NAMES = ("scoring", "recommend", "load", "plan", "collect", "serve", "reward_model", "statistics")
+FILES = {"statistics": "known_truth.py"}
+"""Named otherwise than its results: Python has a module `statistics`, which a file of that name would hide."""
 
 
 def main() -> None:
     names = sys.argv[1:] or NAMES
     for name in names:
         print(f"{name}:", flush=True)
-        command = [sys.executable, str(HERE / f"{name}.py"), "--json"]
+        command = [sys.executable, str(HERE / FILES.get(name, f"{name}.py")), "--json"]
         lines = []
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             for line in process.stdout or ():

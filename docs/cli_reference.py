@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from enum import Enum
 from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -38,10 +39,10 @@ def render_cli() -> str:
 def _section(name: str, command: Callable[..., Any]) -> str:
     text = inspect.getdoc(command) or ""
     arguments = [_metavar(parameter, kind) for parameter, kind, info in _parameters(command) if _is_argument(info)]
-    body, _, example = text.partition("Example: ")
+    body, *examples = text.split("Example: ")
     usage = " ".join(["prompt-oirl", name, "[OPTIONS]", *arguments])
     lines = [f"## `prompt-oirl {name}`", "", f"`{usage}`", "", body.strip(), ""]
-    lines += ["```bash", example.strip(), "```", ""] if example else []
+    lines += ["```bash", *(each.strip() for each in examples), "```", ""] if examples else []
     return "\n".join([*lines, *_table(command)])
 
 
@@ -85,8 +86,10 @@ def _row(parameter: inspect.Parameter, kind: Any, info: ArgumentInfo | OptionInf
 
 
 def _value_name(kind: Any) -> str:
-    """Return what stands for a value: `list[X]` takes an X."""
-    return _value_name(get_args(kind)[0]) if get_origin(kind) is list else _KINDS[kind]
+    """Return what stands for a value: `list[X]` takes an X, an enumeration one of its values."""
+    if get_origin(kind) is list:
+        return _value_name(get_args(kind)[0])
+    return "\\|".join(each.value for each in kind) if issubclass(kind, Enum) else _KINDS[kind]
 
 
 def _default(value: Any) -> str:

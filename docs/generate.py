@@ -7,7 +7,8 @@ every block
     …
     <!-- end -->
 
-NAME is one of `result_tables.BLOCKS`. Every measured number in a document comes this way from the committed results.
+NAME is one of `result_tables.BLOCKS`, `headroom_tables.HEADROOM_BLOCKS` or `prompt_tables.PROMPT_BLOCKS`. Every
+measured number in a document comes this way from the committed results.
 """
 
 from __future__ import annotations
@@ -19,12 +20,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cli_reference import render_cli
+from headroom_tables import HEADROOM_BLOCKS
 from http_reference import render_http
+from prompt_tables import PROMPT_BLOCKS
 from result_tables import BLOCKS, NOT_COMPUTED, Results, read_results
 
 from prompt_oirl.files import atomic_path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+_BLOCKS = BLOCKS | HEADROOM_BLOCKS | PROMPT_BLOCKS
 _BLOCK = re.compile(r"(?P<begin>^<!-- generated: (?P<name>\S+) -->\n)(?P<body>.*?)(?P<end>^<!-- end -->$)", re.S | re.M)
 
 
@@ -46,9 +50,9 @@ def fill(document: Path, results: Results) -> str:
     text = document.read_text(encoding="utf-8")
 
     def block(match: re.Match[str]) -> str:
-        if match["name"] not in BLOCKS:
-            raise SystemExit(f"{document}: there is no block {match['name']!r}; use one of {', '.join(BLOCKS)}")
-        made = BLOCKS[match["name"]](results, document.parent) or NOT_COMPUTED
+        if match["name"] not in _BLOCKS:
+            raise SystemExit(f"{document}: there is no block {match['name']!r}; use one of {', '.join(_BLOCKS)}")
+        made = _BLOCKS[match["name"]](results, document.parent) or NOT_COMPUTED
         return f"{match['begin']}{made}\n{match['end']}"
 
     filled, n_blocks = _BLOCK.subn(block, text)

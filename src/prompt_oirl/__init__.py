@@ -26,7 +26,24 @@ if TYPE_CHECKING:
     from prompt_oirl.collect.order import Order
     from prompt_oirl.demonstrations import Demonstrations
     from prompt_oirl.errors import PromptOIRLError
-    from prompt_oirl.evaluation import Estimate, Evaluation, cross_validate, evaluate
+    from prompt_oirl.evaluation import (
+        CostCurve,
+        DataSizeCurve,
+        Estimate,
+        Evaluation,
+        Headroom,
+        OffPolicyEvaluation,
+        Portfolio,
+        RiskCoverage,
+        cost_curve,
+        cross_validate,
+        data_size_curve,
+        evaluate,
+        headroom,
+        off_policy_values,
+        portfolio,
+        risk_coverage,
+    )
     from prompt_oirl.features.embedders import EmbedderFeatures, PrecomputedEmbedder
     from prompt_oirl.features.lexical import LexicalFeatures
     from prompt_oirl.features.protocol import Embedder, TextFeatures
@@ -36,7 +53,9 @@ if TYPE_CHECKING:
     from prompt_oirl.policies import BestOfN, BestSinglePrompt, Oracle, Policy, RandomPrompt
     from prompt_oirl.prompts import read_prompts, write_prompts
     from prompt_oirl.recommender import Recommendation, Recommender
+    from prompt_oirl.recommender.off_policy import evaluate_off_policy
     from prompt_oirl.records import Demonstration, Message, Prompt, Query, Question
+    from prompt_oirl.report import Findings, make_findings, write_report
     from prompt_oirl.reward.advantage import AdvantageModel
     from prompt_oirl.reward.baselines import AdditiveModel, Lookup, PromptMeans
     from prompt_oirl.reward.calibration import CalibratedModel
@@ -51,6 +70,8 @@ if TYPE_CHECKING:
     from prompt_oirl.runs.outcomes import Completion, Failure
     from prompt_oirl.runs.run import Run
     from prompt_oirl.selection import Candidate
+    from prompt_oirl.sources.decision_rows import read_logged_decisions
+    from prompt_oirl.sources.logged_decisions import LoggedDecisions
     from prompt_oirl.sources.queries import read_queries
     from prompt_oirl.sources.release import Release
     from prompt_oirl.sources.tabular import read_demonstrations, write_demonstrations
@@ -65,6 +86,8 @@ __all__ = [
     "CallableGrader",
     "Candidate",
     "Completion",
+    "CostCurve",
+    "DataSizeCurve",
     "Demonstration",
     "Demonstrations",
     "Embedder",
@@ -72,20 +95,25 @@ __all__ = [
     "Estimate",
     "Evaluation",
     "Failure",
+    "Findings",
     "Grade",
     "Grader",
+    "Headroom",
     "JointModel",
     "KernelAdvantage",
     "LLMClient",
     "LexicalFeatures",
+    "LoggedDecisions",
     "LogisticModel",
     "Lookup",
     "Message",
     "NearestNeighbours",
+    "OffPolicyEvaluation",
     "OpenAIClient",
     "Oracle",
     "Order",
     "Policy",
+    "Portfolio",
     "PrecomputedEmbedder",
     "Prompt",
     "PromptMeans",
@@ -98,22 +126,33 @@ __all__ = [
     "Recommender",
     "Release",
     "RewardModel",
+    "RiskCoverage",
     "Run",
     "RunConfiguration",
     "SamplingParameters",
     "TextFeatures",
     "TextSimilarity",
+    "cost_curve",
     "cross_validate",
+    "data_size_curve",
     "demonstrations_of",
     "evaluate",
+    "evaluate_off_policy",
     "get_grader",
     "grade_run",
+    "headroom",
     "inspect",
+    "make_findings",
+    "off_policy_values",
+    "portfolio",
     "read_demonstrations",
+    "read_logged_decisions",
     "read_prompts",
     "read_queries",
+    "risk_coverage",
     "write_demonstrations",
     "write_prompts",
+    "write_report",
 ]
 
 _MODULES = {
@@ -123,7 +162,24 @@ _MODULES = {
     "collect.client.protocol": ("LLMClient",),
     "demonstrations": ("Demonstrations",),
     "errors": ("PromptOIRLError",),
-    "evaluation": ("Estimate", "Evaluation", "cross_validate", "evaluate"),
+    "evaluation": (
+        "CostCurve",
+        "DataSizeCurve",
+        "Estimate",
+        "Evaluation",
+        "Headroom",
+        "OffPolicyEvaluation",
+        "Portfolio",
+        "RiskCoverage",
+        "cost_curve",
+        "cross_validate",
+        "data_size_curve",
+        "evaluate",
+        "headroom",
+        "off_policy_values",
+        "portfolio",
+        "risk_coverage",
+    ),
     "features.embedders": ("EmbedderFeatures", "PrecomputedEmbedder"),
     "features.lexical": ("LexicalFeatures",),
     "features.protocol": ("Embedder", "TextFeatures"),
@@ -133,7 +189,9 @@ _MODULES = {
     "policies": ("BestOfN", "BestSinglePrompt", "Oracle", "Policy", "RandomPrompt"),
     "prompts": ("read_prompts", "write_prompts"),
     "recommender": ("Recommendation", "Recommender"),
+    "recommender.off_policy": ("evaluate_off_policy",),
     "records": ("Demonstration", "Message", "Prompt", "Query", "Question"),
+    "report": ("Findings", "make_findings", "write_report"),
     "reward.advantage": ("AdvantageModel",),
     "reward.baselines": ("AdditiveModel", "Lookup", "PromptMeans"),
     "reward.calibration": ("CalibratedModel",),
@@ -148,6 +206,8 @@ _MODULES = {
     "runs.outcomes": ("Completion", "Failure"),
     "runs.run": ("Run",),
     "selection": ("Candidate",),
+    "sources.decision_rows": ("read_logged_decisions",),
+    "sources.logged_decisions": ("LoggedDecisions",),
     "sources.queries": ("read_queries",),
     "sources.release": ("Release",),
     "sources.tabular": ("read_demonstrations", "write_demonstrations"),

@@ -34,8 +34,19 @@ __all__ = [
     "RandomPrompt",
     "SelfCritique",
     "best_of_scores",
+    "best_single_of",
     "best_single_prompt_chosen_on_test",
+    "reliable_rates",
 ]
+
+_FEWEST_SHARED = 30
+"""Queries tried with several prompts from which on prompts are compared within queries."""
+
+_PRIOR_SPREAD = 0.1
+"""Standard deviation of how much prompts are expected to differ in success rate."""
+
+_ONE_SIDED = 1.645
+"""Standard errors to the end of a one-sided 95 % interval."""
 
 
 @runtime_checkable
@@ -114,24 +125,87 @@ class BestSinglePrompt:
 
     @classmethod
     def chosen_on(cls, demonstrations: Demonstrations) -> Self:
-        """Choose the prompt with the highest success rate on training demonstrations.
+        """Choose the best single prompt of training demonstrations, by `reliable_rates`; ties go to the first.
 
-        Prompts without a scored trial are not considered; ties go to the first.
+        Where every prompt was tried as often on every query, that is the one with the highest success rate. Where
+        trials are missing, prompts are compared on the queries that they share, and each counts for what can be relied
+        on: few lucky trials make no best prompt. Prompts without a scored trial are not considered.
 
         Raises:
             DataError: No prompt has a scored trial.
         """
-        rates = demonstrations.success_rates
-        if np.isnan(rates).all():
-            raise DataError(
-                f"none of the {demonstrations.n_prompts} prompts has a trial with a reward, so none can be best; "
-                "log some, or check how they were graded"
-            )
-        return cls(demonstrations.prompts[int(np.nanargmax(rates))].id)
+        return cls(demonstrations.prompts[best_single_of(demonstrations)].id)
 
     def choose(self, queries: Sequence[Query], prompts: Sequence[Prompt]) -> IntArray:
         """Return the same index for every query; see `Policy`."""
         return np.full(len(queries), _position(self.prompt_id, prompts))
+
+
+def best_single_of(demonstrations: Demonstrations) -> int:
+    """Return the index of the best single prompt; see `BestSinglePrompt.chosen_on`.
+
+    Raises:
+        DataError: No prompt has a scored trial.
+    """
+    rates = reliable_rates(demonstrations)
+    if np.isnan(rates).all():
+        raise DataError(
+            f"none of the {demonstrations.n_prompts} prompts has a trial with a reward, so none can be best; "
+            "log some, or check how they were graded"
+        )
+    return int(np.nanargmax(rates))
+
+
+def reliable_rates(demonstrations: Demonstrations) -> FloatArray:
+    """Return (n_prompts,) the success rate that each prompt can be relied on for; NaN for one without a scored trial.
+
+    Where every prompt that was tried at all was tried as often on every query, the success rates as they are: luck and
+    hard queries came to all alike. Where trials are missing, the mean rate plus what can be relied on of what each
+    prompt adds to it:
+
+    - Prompts are compared within queries, by the least squares of reward = query effect + prompt effect, weighted by
+      trials. So a prompt gains nothing by having been tried on easy queries only. Where fewer than 30 queries were
+      tried with several prompts this cannot be done, and success rates are compared: they mislead where prompts were
+      not given queries at random.
+    - What a prompt adds is drawn towards 0, as by a normal prior with a standard deviation of 10 points: by as much as
+      25 trials of an average prompt would, where the mean rate is one half. The prior is fixed, because a handful of
+      prompts cannot tell how much prompts differ.
+    - Off comes 1.645 times the standard deviation that its number of trials leaves, the distance to a one-sided 95 %
+      bound: what few lucky trials seem to show is not relied on. It is the same for all where trials are.
+    """
+    trials, successes = demonstrations.trials, demonstrations.successes
+    is_tried = trials.any(axis=0)
+    if not is_tried.any() or _is_tried_alike(trials[:, is_tried]):
+        return demonstrations.success_rates
+    mean = float((successes.sum() + 0.5) / (trials.sum() + 1))
+    is_shared = (trials > 0).sum(axis=1) > 1
+    if is_shared.sum() < _FEWEST_SHARED:
+        effects = _reliable_effects(trials, successes, mean=mean, within_queries=False)
+    else:
+        effects = _reliable_effects(trials[is_shared], successes[is_shared], mean=mean, within_queries=True)
+    rates: FloatArray = np.where(is_tried, mean + effects, np.nan)
+    return rates
+
+
+def _is_tried_alike(trials: IntArray) -> bool:
+    return bool((trials == trials[:, :1]).all())
+
+
+def _reliable_effects(trials: IntArray, successes: IntArray, *, mean: float, within_queries: bool) -> FloatArray:
+    """Return (n_prompts,) what can be relied on of what each prompt adds; see `reliable_rates`."""
+    noise = mean * (1 - mean)
+    n_trials = trials.sum(axis=0)
+    if within_queries:
+        share = trials / trials.sum(axis=1, keepdims=True)
+        information = np.diag(n_trials) - trials.T @ share
+        surplus = successes.sum(axis=0) - share.T @ successes.sum(axis=1)
+    else:
+        information = np.diag(n_trials)
+        surplus = successes.sum(axis=0) - mean * n_trials
+    prior = 1 / _PRIOR_SPREAD**2
+    effects: FloatArray = np.linalg.solve(information / noise + prior * np.eye(len(n_trials)), surplus / noise)
+    effects -= _ONE_SIDED / np.sqrt(n_trials / noise + prior)
+    return effects
 
 
 def best_single_prompt_chosen_on_test(test: Demonstrations) -> BestSinglePrompt:

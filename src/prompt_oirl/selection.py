@@ -3,6 +3,9 @@
 Every candidate is a reward model with the head starts that the best single prompt may get. Each is judged on query
 groups that its model did not see; what counts is the gain over the best single prompt, not how well rewards are
 predicted: a model may predict rewards well by knowing which queries are hard, and that moves no choice.
+
+The best of several gains is a lucky one. So the lower bounds are moved out until all of them hold at once with the
+confidence asked for, and with it whichever is picked; see `prompt_oirl.evaluation.simultaneous`.
 """
 
 from __future__ import annotations
@@ -17,12 +20,28 @@ from sklearn.base import clone
 from prompt_oirl.arrays import FloatArray, IntArray
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import ParameterError
-from prompt_oirl.evaluation import Estimate, gain
-from prompt_oirl.policies import BestSinglePrompt, best_of_scores
+from prompt_oirl.evaluation import (
+    CrossValidation,
+    Estimate,
+    gain,
+    gain_influences,
+    one_sided_level,
+    simultaneous_quantile,
+)
+from prompt_oirl.policies import best_of_scores, best_single_of
+from prompt_oirl.reward.checks import check_learnable
 from prompt_oirl.reward.protocol import LeavesGroupsOut, RewardModel
 from prompt_oirl.splits import Grouping, grouped_folds
 
-__all__ = ["Candidate", "Contest", "Selection", "held_out_scores", "select", "select_by_scores"]
+__all__ = [
+    "Candidate",
+    "Contest",
+    "Selection",
+    "cross_fitted_choices",
+    "held_out_scores",
+    "select",
+    "select_by_scores",
+]
 
 
 @dataclass(frozen=True)
@@ -50,7 +69,16 @@ class Contest:
     candidate: str
     head_start: float
     gain: Estimate
-    """Its lower end is the one-sided bound of the no-harm rule."""
+    """Its lower end is a one-sided bound for this contest alone."""
+
+    simultaneous_low: float | None = None
+    """The lower bound that holds together with those of all other contests: what the no-harm rule goes by. None in a
+    recommender that was saved before bounds were corrected."""
+
+    @property
+    def low(self) -> float:
+        """The lower bound of the gain, corrected for the number of contests where `Selection.is_corrected`."""
+        return self.gain.low if self.simultaneous_low is None else self.simultaneous_low
 
 
 @dataclass(frozen=True)
@@ -62,16 +90,46 @@ class Selection:
     """The contest with the highest lower bound."""
 
     confidence: float
-    """Of the one-sided lower bound."""
+    """That the lower bounds of all contests hold at once: one less the error rate of the no-harm rule."""
+
+    critical_value: float | None = None
+    """How many standard errors under the gain a bound lies (with few groups a little further, by Student's t); None in
+    a recommender that was saved before bounds were corrected."""
 
     @property
     def pays(self) -> bool:
         """Whether the best contest's lower bound is above zero; if not, one prompt serves all queries."""
-        return self.best.gain.low > 0
+        return self.best.low > 0
+
+    @property
+    def error_rate(self) -> float:
+        """How often the rule may find that choosing per query pays where it does not."""
+        return 1 - self.confidence
+
+    @property
+    def is_corrected(self) -> bool:
+        """Whether the bounds are corrected for the number of contests."""
+        return self.critical_value is not None
+
+    @property
+    def rests_on(self) -> str:
+        """What kind of bound the verdict rests on, in a few words."""
+        n = len(self.contests)
+        of_contests = "1 contest" if n == 1 else f"{n} contests"
+        if not self.is_corrected:
+            return f"lower bound at {self.confidence:.0%}, not corrected for the choice among {of_contests}"
+        return f"lower bound at {self.confidence:.0%}, corrected for {of_contests}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON can hold them."""
-        return asdict(self) | {"pays": self.pays}
+        """Return the fields as JSON can hold them, and what follows from them."""
+        return asdict(self) | {
+            "pays": self.pays,
+            "lower_bound": self.best.low,
+            "n_contests": len(self.contests),
+            "error_rate": self.error_rate,
+            "is_corrected": self.is_corrected,
+            "rests_on": self.rests_on,
+        }
 
 
 def held_out_scores(
@@ -79,21 +137,31 @@ def held_out_scores(
 ) -> FloatArray:
     """Return (n_queries, n_prompts) scores, each query's by a model that has not seen its group.
 
-    In closed form where the model has one, else by a clone fitted on the other folds.
+    By a clone fitted on the other folds, or in closed form where the model has one. A fold is left out in either case,
+    where the closed form could leave out one group at a time. That would use more of the logs, and cannot be trusted: a
+    single group hardly moves what a model chooses, so the models choose by nearly all the luck that they are judged by,
+    and gains vary several times as much as any interval over queries says. See
+    docs/decisions/0017-selection-with-a-guarantee.md.
 
     Args:
         model: Not fitted, or fitted to be cloned.
         demonstrations: Training demonstrations; every query needs a scored trial.
         groups: (n_queries,) group numbers.
-        n_folds: Number of folds, where there is no closed form.
+        n_folds: Number of folds.
         seed: Of the folds.
+
+    Raises:
+        ParameterError: Fewer than two folds, or fewer groups than folds.
     """
+    folds = list(grouped_folds(groups, n_folds, seed=seed, weights=demonstrations.repeats.astype(np.float64)))
     if isinstance(model, LeavesGroupsOut):
-        in_closed_form: FloatArray = clone(model).leave_group_out(demonstrations, groups)
+        fold_of_query = np.empty(demonstrations.n_queries, dtype=np.int64)
+        for fold, (_, test) in enumerate(folds):
+            fold_of_query[test] = fold
+        in_closed_form: FloatArray = clone(model).leave_group_out(demonstrations, fold_of_query)
         return in_closed_form
     scores: FloatArray = np.empty(demonstrations.trials.shape)
-    weights = demonstrations.repeats.astype(np.float64)
-    for train, test in grouped_folds(groups, n_folds, seed=seed, weights=weights):
+    for train, test in folds:
         fitted = clone(model).fit(demonstrations.select_queries(train))
         scores[test] = fitted.score([demonstrations.queries[i] for i in test], demonstrations.prompts)
     return scores
@@ -103,7 +171,7 @@ def select(
     candidates: Sequence[Candidate],
     demonstrations: Demonstrations,
     *,
-    n_folds: int = 5,
+    n_folds: int = 10,
     confidence: float = 0.95,
     by: Grouping = "template",
     seed: int = 0,
@@ -113,7 +181,7 @@ def select(
     Args:
         candidates: Reward models and head starts to consider.
         demonstrations: Training demonstrations; nothing else is looked at.
-        n_folds: Number of folds of query groups, for candidates without a closed form.
+        n_folds: Number of folds of query groups.
         confidence: Of the one-sided lower bound, above 0.5 and below 1.
         by: What makes a group of queries.
         seed: Of the folds.
@@ -124,7 +192,7 @@ def select(
         DataError: The demonstrations cannot be learnt from.
     """
     _check(candidates, confidence)
-    learnable = demonstrations.select_queries(np.flatnonzero(demonstrations.trials.any(axis=1)))
+    learnable = check_learnable(demonstrations)
     groups = learnable.groups(by)
     scores = {
         candidate.name: held_out_scores(candidate.model, learnable, groups=groups, n_folds=n_folds, seed=seed)
@@ -156,17 +224,75 @@ def select_by_scores(
         ParameterError: There is no candidate, two have one name, or the confidence is out of its range.
     """
     _check(candidates, confidence)
-    single = demonstrations.prompt_ids.index(BestSinglePrompt.chosen_on(demonstrations).prompt_id)
+    single = best_single_of(demonstrations)
     baseline = np.full(demonstrations.n_queries, single)
+    tried = [(each.name, head_start) for each in candidates for head_start in each.head_starts]
+    choices = [best_of_scores(scores[name], head_start=head_start, best_single=single) for name, head_start in tried]
 
-    def contest(name: str, head_start: float) -> Contest:
-        choices = best_of_scores(scores[name], head_start=head_start, best_single=single)
-        estimate = gain(demonstrations, choices, baseline, groups=groups, level=2 * confidence - 1)
-        return Contest(name, head_start, estimate)
+    def gains(level: float) -> list[Estimate]:
+        return [gain(demonstrations, chosen, baseline, groups=groups, level=level) for chosen in choices]
 
-    contests = tuple(contest(each.name, head_start) for each in candidates for head_start in each.head_starts)
-    best = max(contests, key=lambda each: (each.gain.low, each.head_start))
-    return Selection(contests=contests, best=best, confidence=confidence)
+    alone = gains(2 * confidence - 1)
+    influences = [gain_influences(demonstrations, chosen, baseline, groups=groups) for chosen in choices]
+    critical_value = simultaneous_quantile(np.column_stack(influences), confidence)
+    together = gains(one_sided_level(critical_value))
+    contests = tuple(
+        Contest(*which, gain=own, simultaneous_low=corrected.low)
+        for which, own, corrected in zip(tried, alone, together, strict=True)
+    )
+    best = max(contests, key=lambda each: (each.low, each.head_start))
+    return Selection(contests=contests, best=best, confidence=confidence, critical_value=critical_value)
+
+
+def cross_fitted_choices(
+    candidates: Sequence[Candidate],
+    scores: Mapping[str, FloatArray],
+    demonstrations: Demonstrations,
+    *,
+    groups: IntArray,
+    n_folds: int = 5,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> CrossValidation:
+    """Choose for each fold's queries as a recommender would that was selected on the other folds.
+
+    What the whole procedure is worth, its choice among contests and its best single prompt included, for the price of
+    one set of held-out scores; `select_by_scores` on everything says only what the winner gained where it won.
+
+    A dependence of second order is left. The scores by which a contest is chosen on the other folds are of models that
+    were trained on this fold too (never on the query that they score). So this fold's rewards have a say in which
+    contest is chosen for it, by moving slightly the scores of other queries. And each score is of a model that was
+    trained on all folds but one of its own, so the value is that of a recommender with nearly as many logs as there are
+    here. A nested cross-validation has neither, and needs a set of held-out scores for each fold; what the two said of
+    real logs is in docs/decisions/0017-selection-with-a-guarantee.md.
+
+    Args:
+        candidates: Reward models and head starts to consider.
+        scores: For each candidate's name the (n_queries, n_prompts) scores, as `held_out_scores` gives them.
+        demonstrations: The demonstrations that were scored.
+        groups: (n_queries,) group numbers, which are never parted.
+        n_folds: Number of folds of groups.
+        confidence: As for `select_by_scores`.
+        seed: Of the folds.
+
+    Raises:
+        ParameterError: As for `select_by_scores`, or there are fewer groups than folds.
+        DataError: No prompt was tried on some training part.
+    """
+    _check(candidates, confidence)
+    choices, baseline, fold_of = (np.zeros(demonstrations.n_queries, dtype=np.int64) for _ in range(3))
+    weights = demonstrations.repeats.astype(np.float64)
+    for fold, (train, test) in enumerate(grouped_folds(groups, n_folds, seed=seed, weights=weights)):
+        training = demonstrations.select_queries(train)
+        of_training = {each.name: scores[each.name][train] for each in candidates}
+        found = select_by_scores(candidates, of_training, training, groups=groups[train], confidence=confidence)
+        best, single = found.best, best_single_of(training)
+        choices[test] = baseline[test] = single
+        if found.pays:
+            of_test = scores[best.candidate][test]
+            choices[test] = best_of_scores(of_test, head_start=best.head_start, best_single=single)
+        fold_of[test] = fold
+    return CrossValidation(choices=choices, baseline=baseline, folds=fold_of, groups=groups, seed=seed)
 
 
 def _check(candidates: Sequence[Candidate], confidence: float) -> None:

@@ -15,6 +15,7 @@ from prompt_oirl.reward.logistic import LogisticModel
 from prompt_oirl.reward.neighbours import NearestNeighbours
 from prompt_oirl.reward.protocol import RewardModel
 from prompt_oirl.testing import check_reward_model
+from prompt_oirl.testing.type_means import TypeMeans
 
 FEATURES = LexicalFeatures(10, 5)
 
@@ -32,6 +33,7 @@ MODELS: dict[str, Callable[[], RewardModel]] = {
     "look-up": Lookup,
     "nearest neighbours": partial(NearestNeighbours, FEATURES, n_neighbours=10),
     "prompt means": PromptMeans,
+    "type means": partial(TypeMeans, "each"),
 }
 
 SINGLE_PRECISION = 1e-5

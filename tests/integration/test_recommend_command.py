@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from prompt_oirl.evaluation import Estimate
+from prompt_oirl.evaluation.unseen_prompts import UnseenPrompts
 from prompt_oirl.prompts import write_prompts
 from prompt_oirl.recommender import Recommender
-from prompt_oirl.recommender.unseen import UnseenPrompts
 from prompt_oirl.records import Prompt
 from prompt_oirl.sources.tabular import write_demonstrations
 from prompt_oirl.testing import SyntheticWorld

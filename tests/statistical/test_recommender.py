@@ -23,7 +23,7 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.mark.parametrize("missing", [0.0, 0.3])
 def test_without_interaction_it_hardly_ever_pays(missing: float) -> None:
-    """At 95 % confidence one of twenty may by chance, and it is the best of several contests: three are allowed."""
+    """At 95 % confidence one of twenty may by chance, the best of several contests included: two are allowed."""
     pays = 0
     for seed in range(20):
         world = SyntheticWorld(n_queries=200, interaction=0, missing=missing, seed=100 + seed)
@@ -33,7 +33,7 @@ def test_without_interaction_it_hardly_ever_pays(missing: float) -> None:
             chosen = recommender.choose(world.queries, world.prompts)
             single = recommender.best_single_.choose(world.queries, world.prompts)
             assert np.array_equal(chosen, single)
-    assert pays <= 3
+    assert pays <= 2
 
 
 def test_without_interaction_the_best_contest_of_luck_does_not_pay_at_any_head_start() -> None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from prompt_oirl.arrays import FloatArray
 from prompt_oirl.demonstrations import Demonstrations
@@ -18,7 +20,9 @@ from prompt_oirl.policies import (
     RandomPrompt,
     SelfCritique,
     best_of_scores,
+    best_single_of,
     best_single_prompt_chosen_on_test,
+    reliable_rates,
 )
 from prompt_oirl.records import Prompt, Query
 
@@ -111,15 +115,117 @@ def test_best_of_n_refuses_scores_of_another_shape() -> None:
 
 
 def test_best_single_prompt_has_the_highest_training_success_rate() -> None:
-    # a: 3 of 4, b: 1 of 1, c: never tried
-    train = demonstrations([[1, 1, 0], [2, 0, 0]], [[1, 1, 0], [3, 0, 0]])
+    # a: 2 of 4, b: 3 of 4, c: never tried
+    train = demonstrations([[1, 1, 0], [1, 2, 0]], [[1, 1, 0], [3, 3, 0]])
     policy = BestSinglePrompt.chosen_on(train)
     assert policy == BestSinglePrompt("b")
     assert policy.choose(QUERIES, PROMPTS).tolist() == [1, 1, 1, 1]
 
 
 def test_best_single_prompt_is_the_first_of_equals() -> None:
-    assert BestSinglePrompt.chosen_on(demonstrations([[0, 1, 2]], [[2, 2, 4]])) == BestSinglePrompt("b")
+    assert BestSinglePrompt.chosen_on(demonstrations([[0, 1, 1]], [[2, 2, 2]])) == BestSinglePrompt("b")
+
+
+def logs(trials: object, successes: object) -> Demonstrations:
+    """Demonstrations of as many queries and prompts as there are rows and columns."""
+    trials, successes = np.array(trials), np.array(successes)
+    queries = tuple(Query(f"Question {i}?") for i in range(len(trials)))
+    prompts = tuple(Prompt.from_text(f"Wording {j}.", id=str(j)) for j in range(trials.shape[1]))
+    return Demonstrations(queries, prompts, trials, successes, np.zeros_like(trials))
+
+
+def half_right(n: int, n_prompts: int) -> tuple[np.ndarray, np.ndarray]:
+    trials = np.ones((n, n_prompts), int)
+    return trials, np.where(np.arange(n)[:, None] % 2 == np.arange(n_prompts) % 2, 1, 0)
+
+
+def test_three_lucky_trials_make_no_best_prompt() -> None:
+    for n_prompts in (2, 3, 6):
+        trials, successes = half_right(300, n_prompts)
+        trials[3:, 0], successes[3:, 0], successes[:3, 0] = 0, 0, 1
+        found = logs(trials, successes)
+        assert found.success_rates[0] == 1
+        assert best_single_of(found) != 0
+
+
+def test_a_prompt_that_is_better_on_many_trials_is_best_however_unequal_they_are() -> None:
+    trials, successes = half_right(300, 3)
+    trials[100:, 0], successes[100:, 0] = 0, 0
+    successes[:100, 0] = np.arange(100) < 80
+    assert best_single_of(logs(trials, successes)) == 0
+
+
+def test_a_prompt_that_was_tried_on_easy_queries_only_is_not_best_for_that() -> None:
+    """All succeed on easy queries; on hard ones prompt 1 does now and then, and prompt 0 was not tried there."""
+    is_easy = np.arange(200) < 100
+    trials = np.column_stack([is_easy, np.ones(200), np.ones(200)]).astype(int)
+    one = is_easy | (np.arange(200) % 4 == 0)
+    found = logs(trials, np.column_stack([is_easy, one, is_easy]).astype(int))
+    assert found.success_rates.argmax() == 0
+    assert best_single_of(found) == 1
+
+
+def test_prompts_that_share_no_query_are_compared_by_their_success_rates() -> None:
+    is_first = (np.arange(600) < 300)[:, None]
+    trials = np.where(is_first, [[1, 0]], [[0, 1]])
+    successes = trials * (np.arange(600) % 10 < np.where(np.arange(600) < 300, 5, 7))[:, None]
+    assert best_single_of(logs(trials, successes)) == 1
+    trials[303:], successes[303:] = 0, 0
+    assert logs(trials, successes).success_rates.argmax() == 1
+    assert best_single_of(logs(trials, successes)) == 0
+
+
+def test_a_prompt_without_a_trial_changes_nothing() -> None:
+    trials, successes = half_right(50, 3)
+    trials[:10, 1], successes[:10, 1] = 0, 0
+    expected = reliable_rates(logs(trials, successes))
+    found = reliable_rates(logs(np.insert(trials, 1, 0, axis=1), np.insert(successes, 1, 0, axis=1)))
+    assert np.isnan(found[1])
+    np.testing.assert_allclose(np.delete(found, 1), expected)
+
+
+@st.composite
+def complete_logs(draw: st.DrawFn) -> Demonstrations:
+    n_queries, n_prompts = draw(st.integers(1, 60)), draw(st.integers(1, 6))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    trials = np.repeat(rng.integers(0, 4, (n_queries, 1)), n_prompts, axis=1)
+    trials[:, rng.random(n_prompts) < 0.1] = 0
+    return logs(trials, rng.binomial(trials, rng.random(n_prompts)))
+
+
+@given(complete_logs())
+def test_where_all_prompts_were_tried_alike_the_highest_success_rate_is_best(complete: Demonstrations) -> None:
+    assume(complete.trials.any())
+    np.testing.assert_array_equal(reliable_rates(complete), complete.success_rates)
+    assert best_single_of(complete) == np.nanargmax(complete.success_rates)
+
+
+@given(complete_logs(), st.integers(0, 2**32 - 1))
+def test_the_best_single_prompt_is_one_that_was_tried_and_does_not_depend_on_order(
+    complete: Demonstrations, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    trials = np.where(rng.random(complete.trials.shape) < 0.3, 0, complete.trials)
+    assume(trials.any())
+    some = logs(trials, np.minimum(complete.successes, trials))
+    rates = reliable_rates(some)
+    best = best_single_of(some)
+    assert some.trials[:, best].any()
+    order = rng.permutation(some.n_prompts)
+    np.testing.assert_allclose(reliable_rates(some.select_prompts(order)), rates[order], atol=1e-9)
+    queries = rng.permutation(some.n_queries)
+    np.testing.assert_allclose(reliable_rates(some.select_queries(queries)), rates, atol=1e-9)
+
+
+def test_a_few_missing_cells_hardly_move_what_prompts_are_ranked_by() -> None:
+    rng = np.random.default_rng(0)
+    trials = np.ones((1000, 4), int)
+    successes = rng.binomial(trials, [0.5, 0.55, 0.6, 0.4])
+    trials_left = np.where(rng.random(trials.shape) < 0.02, 0, trials)
+    complete, some = logs(trials, successes), logs(trials_left, successes * trials_left)
+    moved = reliable_rates(some) - complete.success_rates
+    assert np.ptp(moved) < 0.02
+    assert best_single_of(some) == best_single_of(complete)
 
 
 def test_best_single_prompt_needs_a_trial() -> None:

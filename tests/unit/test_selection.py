@@ -18,7 +18,16 @@ from prompt_oirl.policies import BestOfN, BestSinglePrompt, best_of_scores
 from prompt_oirl.reward.baselines import AdditiveModel, PromptMeans
 from prompt_oirl.reward.kernel_advantage import KernelAdvantage
 from prompt_oirl.reward.logistic import LogisticModel
-from prompt_oirl.selection import Candidate, Contest, Selection, held_out_scores, select, select_by_scores
+from prompt_oirl.selection import (
+    Candidate,
+    Contest,
+    Selection,
+    cross_fitted_choices,
+    held_out_scores,
+    select,
+    select_by_scores,
+)
+from prompt_oirl.splits import grouped_folds
 from prompt_oirl.testing import SyntheticWorld
 
 WORLD = SyntheticWorld(n_queries=200, interaction=3, seed=1)
@@ -119,11 +128,13 @@ def test_held_out_scores_are_by_models_that_have_not_seen_the_group() -> None:
         assert all(query.id in others for k, others in enumerate(seen) if k != fold)
 
 
-def test_a_model_with_a_closed_form_is_not_fitted() -> None:
+def test_a_model_with_a_closed_form_is_not_fitted_but_leaves_out_the_same_folds() -> None:
     groups = LOGS.groups()
-    scores = held_out_scores(InClosedForm(), LOGS, groups=groups, n_folds=4, seed=3)
-    np.testing.assert_array_equal(scores, groups[:, None] + np.arange(LOGS.n_prompts))
+    folds = held_out_scores(InClosedForm(), LOGS, groups=groups, n_folds=4, seed=3)[:, 0]
     assert Recorder.fitted_on == []
+    fitted = held_out_scores(Recorder(), LOGS, groups=groups, n_folds=4, seed=3)[:, 0]
+    np.testing.assert_array_equal(folds, fitted - 1)
+    assert set(folds) == {0, 1, 2, 3}
 
 
 def test_held_out_scores_are_reproducible_and_depend_on_the_folds() -> None:
@@ -199,13 +210,108 @@ def test_the_additive_model_gains_exactly_nothing() -> None:
 def test_the_bound_is_one_sided() -> None:
     scores = {"right": Knowing().score(LOGS.queries, LOGS.prompts)}
     candidates, groups = [Candidate("right", Knowing())], LOGS.groups()
-    bounds = []
+    bounds: list[float] = []
     for confidence in (0.75, 0.95, 0.99):
         found = select_by_scores(candidates, scores, LOGS, groups=groups, confidence=confidence)
         assert found.confidence == confidence
         assert found.best.gain.level == pytest.approx(2 * confidence - 1)
         bounds.append(found.best.gain.low)
     assert bounds[0] > bounds[1] > bounds[2]
+
+
+def test_one_contest_needs_no_correction() -> None:
+    scores = {"right": Knowing().score(LOGS.queries, LOGS.prompts)}
+    found = select_by_scores([Candidate("right", Knowing())], scores, LOGS, groups=LOGS.groups(), confidence=0.95)
+    assert found.critical_value == pytest.approx(1.6449, abs=1e-4)
+    assert found.best.low == pytest.approx(found.best.gain.low, abs=1e-9)
+    assert found.rests_on == "lower bound at 95%, corrected for 1 contest"
+
+
+def test_bounds_are_corrected_for_the_number_of_contests() -> None:
+    """By more than nothing, and by less than for contests that know nothing of each other."""
+    noise = np.random.default_rng(0).normal(0, 0.2, (3, LOGS.n_queries, LOGS.n_prompts))
+    right = Knowing().score(LOGS.queries, LOGS.prompts)
+    scores = {str(i): right + noise[i] for i in range(3)}
+    candidates = [Candidate(name, Knowing(), (0.0, 0.05)) for name in scores]
+    found = select_by_scores(candidates, scores, LOGS, groups=LOGS.groups(), confidence=0.95)
+    assert found.is_corrected
+    assert found.critical_value is not None
+    assert 1.7 < found.critical_value < 2.39  # Bonferroni's for six
+    for contest in found.contests:
+        assert contest.low < contest.gain.low
+        out = (contest.gain.value - contest.low) / (contest.gain.value - contest.gain.low)
+        assert out == pytest.approx(found.critical_value / 1.645, abs=0.03)
+    assert found.best.low == max(contest.low for contest in found.contests)
+    held = json.loads(json.dumps(found.to_dict()))
+    assert (held["n_contests"], held["is_corrected"], held["critical_value"]) == (6, True, found.critical_value)
+    assert held["lower_bound"] == held["best"]["simultaneous_low"] == found.best.low
+    assert held["error_rate"] == pytest.approx(0.05)
+    assert held["rests_on"] == "lower bound at 95%, corrected for 6 contests"
+
+
+def test_a_contest_told_twice_needs_no_correction() -> None:
+    scores = {name: Knowing().score(LOGS.queries, LOGS.prompts) for name in "ab"}
+    candidates = [Candidate(name, Knowing()) for name in "ab"]
+    found = select_by_scores(candidates, scores, LOGS, groups=LOGS.groups(), confidence=0.95)
+    assert found.critical_value == pytest.approx(1.645, abs=0.02)
+
+
+def test_it_pays_by_the_corrected_bound() -> None:
+    gain = an_estimate(0.1, 0.01)
+    best = Contest("a", 0.0, gain, simultaneous_low=-0.001)
+    selection = Selection(contests=(best, Contest("b", 0.0, gain)), best=best, confidence=0.95, critical_value=1.9)
+    assert not selection.pays
+
+
+def test_a_selection_that_was_saved_before_says_that_its_bound_is_not_corrected() -> None:
+    best = Contest("a", 0.0, an_estimate(0.1, 0.01))
+    selection = Selection(contests=(best,) * 6, best=best, confidence=0.95)
+    assert selection.pays
+    assert not selection.is_corrected
+    assert selection.rests_on == "lower bound at 95%, not corrected for the choice among 6 contests"
+    assert selection.to_dict()["is_corrected"] is False
+
+
+def test_cross_fitted_choices_are_those_of_a_selection_on_the_other_folds() -> None:
+    right = Knowing().score(LOGS.queries, LOGS.prompts)
+    noise = np.random.default_rng(1).normal(0, 0.1, right.shape)
+    scores = {"right": right + noise, "wrong": -right}
+    candidates = [Candidate("right", Knowing(), (0.0, 0.1)), Candidate("wrong", Knowing(-1.0))]
+    groups = LOGS.groups()
+    found = cross_fitted_choices(candidates, scores, LOGS, groups=groups, n_folds=4, confidence=0.9, seed=2)
+    weights = LOGS.repeats.astype(float)
+    for fold, (train, test) in enumerate(grouped_folds(groups, 4, seed=2, weights=weights)):
+        training = LOGS.select_queries(train)
+        of_training = {name: of[train] for name, of in scores.items()}
+        chosen = select_by_scores(candidates, of_training, training, groups=groups[train], confidence=0.9)
+        single = LOGS.prompt_ids.index(BestSinglePrompt.chosen_on(training).prompt_id)
+        assert chosen.best.candidate == "right"
+        assert chosen.pays
+        expected = best_of_scores(scores["right"][test], head_start=chosen.best.head_start, best_single=single)
+        np.testing.assert_array_equal(found.choices[test], expected)
+        np.testing.assert_array_equal(found.baseline[test], single)
+        np.testing.assert_array_equal(found.folds[test], fold)
+    assert (found.choices != found.baseline).any()
+    assert found.seed == 2
+
+
+def test_cross_fitted_choices_are_the_best_single_prompt_where_nothing_pays() -> None:
+    scores = {"wrong": -Knowing().score(LOGS.queries, LOGS.prompts)}
+    found = cross_fitted_choices([Candidate("wrong", Knowing(-1.0))], scores, LOGS, groups=LOGS.groups())
+    np.testing.assert_array_equal(found.choices, found.baseline)
+
+
+def test_cross_fitted_choices_for_a_fold_do_not_look_at_its_rewards() -> None:
+    """Its scores may; those are given here and stay as they are."""
+    scores = {"right": Knowing().score(LOGS.queries, LOGS.prompts)}
+    candidates, groups = [Candidate("right", Knowing(), (0.0, 0.2))], LOGS.groups()
+    found = cross_fitted_choices(candidates, scores, LOGS, groups=groups, seed=1)
+    held_out = found.folds == 3
+    successes = np.where(held_out[:, None], LOGS.trials - LOGS.successes, LOGS.successes)
+    other = Demonstrations(LOGS.queries, LOGS.prompts, LOGS.trials, successes, LOGS.unscored)
+    again = cross_fitted_choices(candidates, scores, other, groups=groups, seed=1)
+    np.testing.assert_array_equal(found.choices[held_out], again.choices[held_out])
+    np.testing.assert_array_equal(found.baseline[held_out], again.baseline[held_out])
 
 
 def test_choosing_by_scores_at_hand_is_choosing() -> None:

@@ -16,6 +16,7 @@ from prompt_oirl.cli import (
     grade,
     inspect,
     recommend,
+    report,
     reproduce,
     serve,
     train,
@@ -58,6 +59,7 @@ app.command("export", short_help="Write a run as a file of logs.")(export.export
 app.command("inspect", short_help="Say what is in a file of logs.")(inspect.inspect)
 app.command("train", short_help="Learn a recommender from logs and save it.")(train.train)
 app.command("evaluate", short_help="Evaluate a recommender on held-out logs.")(evaluate.evaluate)
+app.command("report", short_help="Say on one page whether choosing per query pays.")(report.report)
 app.command("recommend", short_help="Recommend a prompt for each query.")(recommend.recommend)
 app.command("serve", short_help="Recommend over HTTP; a gateway to an LLM.")(serve.serve)
 app.command("reproduce", short_help="Compute the paper's tables, and leak-free ones.")(reproduce.reproduce)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,13 @@ import typer
 from prompt_oirl.cli.options import AsJson, ExtraColumns, GraderName, Logs, PromptSet, Seed
 
 __all__ = ["evaluate"]
+
+
+class Kind(StrEnum):
+    """What propensities are the probability of."""
+
+    choice = "choice"
+    cell = "cell"
 
 
 def evaluate(
@@ -21,6 +29,41 @@ def evaluate(
     drop_seen: Annotated[
         bool, typer.Option("--drop-seen", help="Leave out queries that were in training, instead of refusing.")
     ] = False,
+    off_policy: Annotated[
+        bool,
+        typer.Option(
+            "--off-policy",
+            help="The logs are decisions, each query with one prompt or a few, and the `propensity` of each: "
+            "weigh them for what the recommender would have chosen. Example: evaluate recommender/ decisions.parquet "
+            "--off-policy",
+        ),
+    ] = False,
+    direct_method_only: Annotated[
+        bool,
+        typer.Option(
+            "--direct-method-only",
+            help="With --off-policy: rely on a model of the rewards alone, the only way without propensities; its "
+            "error shows in no interval. Example: --off-policy --direct-method-only",
+        ),
+    ] = False,
+    clip: Annotated[
+        float | None,
+        typer.Option(
+            "--clip",
+            help="With --off-policy: propensities below this count as this, for less noise and some bias. "
+            "Example: --clip 0.01",
+            show_default=False,
+        ),
+    ] = None,
+    propensity_of: Annotated[
+        Kind | None,
+        typer.Option(
+            "--propensity-of",
+            help="With --off-policy: what `propensity` is the probability of, that a prompt was chosen for a decision, "
+            "or that a query × prompt was bought for a run; else seen from the file. Example: --propensity-of cell",
+            show_default=False,
+        ),
+    ] = None,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -29,25 +72,36 @@ def evaluate(
     Queries that were in training, or differ from one only in numbers, case or punctuation, are refused.
 
     Example: prompt-oirl evaluate recommender/ held_out.jsonl
-    """
-    from prompt_oirl.cli.files import read_logs
-    from prompt_oirl.cli.render import console, print_evaluation, print_json
-    from prompt_oirl.errors import DataError, LeakageError
-    from prompt_oirl.recommender import Recommender
 
-    recommender = Recommender.load(folder)
-    demonstrations = read_logs(logs, prompts=prompts, grader=grader, ignore_extra_columns=ignore_extra_columns)
-    test = recommender.unseen(demonstrations) if drop_seen else demonstrations
-    n_dropped = demonstrations.n_queries - test.n_queries
-    if not test.n_queries:
-        raise DataError(f"{logs}: all {n_dropped} queries were in training; name logs of other queries")
-    try:
-        evaluation = recommender.evaluate(test, seed=seed)
-    except LeakageError as error:
-        raise LeakageError(f"{logs}: {error}: add --drop-seen") from error
+    Example: prompt-oirl evaluate recommender/ decisions.parquet --off-policy
+    """
+    from prompt_oirl.cli import evaluating
+    from prompt_oirl.cli.render import console, print_evaluation, print_json
+    from prompt_oirl.cli.render_off_policy import print_off_policy
+
+    files = evaluating.LogFiles(logs, prompts, grader, ignore_extra_columns)
+    if off_policy:
+        found = evaluating.off_policy(
+            folder,
+            files,
+            propensity_of=None if propensity_of is None else propensity_of.value,
+            drop_seen=drop_seen,
+            direct_method_only=direct_method_only,
+            clip=clip or 0.0,
+            seed=seed,
+        )
+        if as_json:
+            print_json(found.evaluation.to_dict() | {"n_dropped_as_seen": found.n_dropped})
+            return
+        if drop_seen:
+            console().print(f"{found.n_dropped} queries were in training and are left out.")
+        print_off_policy(found.evaluation)
+        return
+    evaluating.check_no_off_policy_options(direct_method_only=direct_method_only, clip=clip, kind=propensity_of)
+    evaluation, n_dropped, n_queries = evaluating.on_grid(folder, files, drop_seen=drop_seen, seed=seed)
     if as_json:
         print_json(evaluation.to_dict() | {"n_dropped_as_seen": n_dropped})
         return
     if drop_seen:
-        console().print(f"{n_dropped} of {demonstrations.n_queries} queries were in training and are left out.")
+        console().print(f"{n_dropped} of {n_queries} queries were in training and are left out.")
     print_evaluation(evaluation)

@@ -12,10 +12,12 @@ from prompt_oirl.errors import ArtifactError, ParameterError
 from prompt_oirl.grading import get_grader
 from prompt_oirl.prompts import read_prompts
 from prompt_oirl.runs.export import demonstrations_of
+from prompt_oirl.runs.logged_answers import logged_answers_of
 from prompt_oirl.runs.run import Run, is_run
+from prompt_oirl.sources.logged_answers import LoggedAnswer, read_logged_answers
 from prompt_oirl.sources.tabular import read_demonstrations
 
-__all__ = ["STORE_VARIABLE", "check_free", "open_run", "read_logs"]
+__all__ = ["STORE_VARIABLE", "check_free", "open_run", "read_answers", "read_logs"]
 
 STORE_VARIABLE = "PROMPT_OIRL_STORE"
 """Environment variable that may hold the address of a run's PostgreSQL store, with its password."""
@@ -44,6 +46,15 @@ def _read_run(folder: Path, *, prompts: Path | None, grader: str | None) -> Demo
         raise ParameterError(f"{folder} is a run and has its own prompts; leave --prompts {prompts} out")
     with open_run(folder) as run:
         return demonstrations_of(run.store, grader=None if grader is None else get_grader(grader))
+
+
+def read_answers(path: Path, *, prompts: Path | None = None) -> Iterator[LoggedAnswer]:
+    """Yield the answers behind the logged trials of a file or a run; nothing where only counts are in the file."""
+    if is_run(path):
+        with open_run(path) as run:
+            yield from logged_answers_of(run.store)
+        return
+    yield from read_logged_answers(path, prompts=None if prompts is None else read_prompts(prompts))
 
 
 @contextmanager

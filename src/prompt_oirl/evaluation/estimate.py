@@ -12,7 +12,7 @@ from scipy.special import stdtrit
 from prompt_oirl.arrays import BoolArray, FloatArray, IntArray
 from prompt_oirl.errors import DataError, ParameterError
 
-__all__ = ["Estimate", "IntervalMethod", "Outcomes", "estimate"]
+__all__ = ["Estimate", "IntervalMethod", "Outcomes", "estimate", "group_influences"]
 
 IntervalMethod = Literal["normal", "bootstrap"]
 """`normal`: cluster-robust standard error and Student's t. `bootstrap`: percentiles over resampled groups."""
@@ -100,6 +100,9 @@ class Outcomes:
 
     can_vary: BoolArray | None = None
     """(n_queries,) False where the outcome is 0 whatever was logged: the two policies chose the same prompt."""
+
+    pseudo_weight: float | None = None
+    """Weight of the pseudo-query that keeps the interval open; the mean weight of a query if not given."""
 
     def __post_init__(self) -> None:
         lengths = {len(self.values), len(self.weights), len(self.groups)}
@@ -211,6 +214,24 @@ def estimate(
     )
 
 
+def group_influences(outcomes: Outcomes, *, per: FloatArray | None = None) -> FloatArray:
+    """Return (n_groups,) by how much each group of queries moves what `estimate` estimates, by its linearisation.
+
+    They sum to 0, and the root of their sum of squares is about the standard error.
+
+    Args:
+        outcomes: One outcome a query; a group without an outcome moves nothing.
+        per: (n_queries,) what the outcomes are divided by; 1 if not given.
+    """
+    kept = ~np.isnan(outcomes.values)
+    weights = np.where(kept, outcomes.weights, 0.0)
+    numerator = np.bincount(outcomes.groups, weights=weights * np.where(kept, outcomes.values, 0.0))
+    denominator = np.bincount(outcomes.groups, weights=weights if per is None else weights * np.where(kept, per, 0.0))
+    total = float(denominator.sum())
+    influences: FloatArray = (numerator - denominator * (numerator.sum() / total)) / total
+    return influences
+
+
 def _group_sums(outcomes: Outcomes, kept: BoolArray, per: FloatArray) -> _GroupSums:
     numbers, groups = np.unique(outcomes.groups[kept], return_inverse=True)
     if len(numbers) < 2:
@@ -226,6 +247,8 @@ def _group_sums(outcomes: Outcomes, kept: BoolArray, per: FloatArray) -> _GroupS
     return _GroupSums(
         numerator=numerator,
         denominator=denominator,
-        pseudo=float(weights.mean()) if n_varying else 0.0,
+        pseudo=float(weights.mean() if outcomes.pseudo_weight is None else outcomes.pseudo_weight)
+        if n_varying
+        else 0.0,
         n_varying=n_varying,
     )

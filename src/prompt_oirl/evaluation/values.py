@@ -15,12 +15,13 @@ import numpy as np
 from prompt_oirl.arrays import BoolArray, FloatArray, IntArray
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import ParameterError
-from prompt_oirl.evaluation.estimate import Estimate, IntervalMethod, Outcomes, estimate
+from prompt_oirl.evaluation.estimate import Estimate, IntervalMethod, Outcomes, estimate, group_influences
 
 __all__ = [
     "average_gain",
     "chosen_rewards",
     "gain",
+    "gain_influences",
     "oracle_choices",
     "policy_value",
     "random_prompt_value",
@@ -132,6 +133,30 @@ def average_gain(
         ParameterError: There is no run.
         DataError: Fewer than two groups of queries have trials of both prompts.
     """
+    outcomes = _differences(demonstrations, pairs, groups)
+    return estimate(outcomes, bounds=(-1.0, 1.0), level=level, method=method, seed=seed)
+
+
+def gain_influences(
+    demonstrations: Demonstrations, choices: IntArray, baseline: IntArray, *, groups: IntArray
+) -> FloatArray:
+    """Return (n_groups,) by how much each group of queries moves the gain; see `group_influences`.
+
+    Gains on the same demonstrations move together as their influences do: what `simultaneous_quantile` needs.
+
+    Args:
+        demonstrations: Held-out demonstrations, as for `gain`.
+        choices: (n_queries,) index of the prompt chosen for each query.
+        baseline: (n_queries,) index of the prompt that the baseline chooses.
+        groups: (n_queries,) group numbers, as `Demonstrations.groups` gives them.
+    """
+    return group_influences(_differences(demonstrations, [(choices, baseline)], groups))
+
+
+def _differences(
+    demonstrations: Demonstrations, pairs: Sequence[tuple[IntArray, IntArray]], groups: IntArray
+) -> Outcomes:
+    """Return each query's difference in reward, averaged over the pairs whose two prompts were tried on it."""
     if not pairs:
         raise ParameterError("pairs is empty: at least one (choices, baseline) is needed")
     differences = np.array(
@@ -139,8 +164,7 @@ def average_gain(
     )
     can_vary = np.any([np.asarray(a) != np.asarray(b) for a, b in pairs], axis=0)
     used = _used_cells(demonstrations, [choices for pair in pairs for choices in pair])
-    outcomes = _outcomes(demonstrations, _mean_over_known(differences), groups, used, can_vary)
-    return estimate(outcomes, bounds=(-1.0, 1.0), level=level, method=method, seed=seed)
+    return _outcomes(demonstrations, _mean_over_known(differences), groups, used, can_vary)
 
 
 def oracle_choices(demonstrations: Demonstrations) -> IntArray:

@@ -74,7 +74,7 @@ class WithUnseen:
         return replace(
             self.ranking,
             prompts=(*self.ranking.prompts, *self.unseen),
-            success_rates=np.concatenate([self.ranking.success_rates, untried]),
+            reliable_rates=np.concatenate([self.ranking.reliable_rates, untried]),
         )
 
     def _marked(self, made: Recommendation) -> Recommendation:

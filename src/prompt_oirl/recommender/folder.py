@@ -25,11 +25,11 @@ import numpy as np
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import ArtifactError, DataError
 from prompt_oirl.evaluation import Estimate
+from prompt_oirl.evaluation.unseen_prompts import UnseenPrompts
 from prompt_oirl.persistence import Arrays, pack, unpack
 from prompt_oirl.policies import BestOfN, BestSinglePrompt
 from prompt_oirl.recommender.manifest import MANIFEST, WAY_OUT, Manifest, read_manifest, write_manifest
 from prompt_oirl.recommender.placing import put_in_place, remove_left_overs, temporary_beside
-from prompt_oirl.recommender.unseen import UnseenPrompts
 from prompt_oirl.records import Message, Prompt
 from prompt_oirl.reward import saved_types
 from prompt_oirl.selection import Contest, Selection

@@ -20,12 +20,14 @@ from prompt_oirl.files import sha256_of
 
 __all__ = ["FORMAT_VERSION", "MANIFEST", "WAY_OUT", "Manifest", "read_manifest", "write_manifest"]
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MANIFEST = "manifest.json"
 WAY_OUT = "copy the folder again, or train and save again"
 
-_READABLE = (1, FORMAT_VERSION)
-"""Version 1 has no demonstrations, says nothing of unseen prompts, and its manifest has no checksum."""
+_READABLE = (1, 2, FORMAT_VERSION)
+"""Version 1 has no demonstrations, says nothing of unseen prompts, and its manifest has no checksum. In
+both former ones the bound of the no-harm rule is not corrected for the number of contests, and there are no reliable
+rates."""
 
 _OWN_HASH = "manifest_sha256"
 _PACKAGES = ("prompt-oirl", "numpy", "scipy", "scikit-learn", "lightgbm", "xgboost", "pyarrow", "fastembed")

@@ -23,17 +23,17 @@ class Ranking:
     prompts: tuple[Prompt, ...]
     """The prompts to choose among."""
 
-    success_rates: FloatArray
-    """(n_prompts,) of the training demonstrations; NaN for a prompt without a scored trial."""
+    reliable_rates: FloatArray
+    """(n_prompts,) the success rate that each prompt can be relied on for; NaN for one without a scored trial."""
 
     best_single: int
-    """Index of the best single prompt; where that is not among the prompts, of the most successful of them."""
+    """Index of the best single prompt; where that is not among the prompts, of the best of them by the same rule."""
 
     head_start: float
     """Added to the best single prompt's scores."""
 
     chooses_per_query: bool
-    """False where choosing per query has not been shown to pay, and the scores are the success rates."""
+    """False where choosing per query has not been shown to pay, and the scores are the reliable rates."""
 
     is_stand_in: bool = False
     """Whether the best single prompt is not among the prompts, and `best_single` takes its place."""
@@ -49,13 +49,13 @@ class Ranking:
             raise ParameterError(
                 f"among={chosen[:10]}: at least one index into the {len(self.prompts)} prompts, each once, is needed"
             )
-        rates = self.success_rates[chosen]
+        rates = self.reliable_rates[chosen]
         is_there = self.best_single in chosen
-        best = chosen.index(self.best_single) if is_there else int(np.nan_to_num(rates, nan=-1.0).argmax())
+        best = chosen.index(self.best_single) if is_there else int(np.where(np.isnan(rates), -np.inf, rates).argmax())
         return replace(
             self,
             prompts=tuple(self.prompts[i] for i in chosen),
-            success_rates=rates,
+            reliable_rates=rates,
             best_single=best,
             is_stand_in=self.is_stand_in or not is_there,
         )

@@ -14,7 +14,8 @@ from prompt_oirl.arrays import FloatArray, IntArray
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import ArtifactError, NotFittedError, ParameterError, UnseenPromptError
 from prompt_oirl.evaluation import Evaluation, evaluate
-from prompt_oirl.policies import BestOfN, BestSinglePrompt, Policy
+from prompt_oirl.evaluation.unseen_prompts import UnseenPrompts, can_score_unseen, validate_unseen
+from prompt_oirl.policies import BestOfN, BestSinglePrompt, Policy, reliable_rates
 from prompt_oirl.recommender.candidates import default_candidates
 from prompt_oirl.recommender.description import describe
 from prompt_oirl.recommender.explanation import Explanation
@@ -24,7 +25,6 @@ from prompt_oirl.recommender.logged_queries import LoggedQueries
 from prompt_oirl.recommender.prepared import PreparedRecommender
 from prompt_oirl.recommender.ranking import Ranking
 from prompt_oirl.recommender.recommendation import Recommendation
-from prompt_oirl.recommender.unseen import UnseenPrompts, can_score_unseen, validate_unseen
 from prompt_oirl.records import Prompt, Query
 from prompt_oirl.selection import Candidate, Selection, select
 from prompt_oirl.splits import Grouping, check_unseen, group_hashes, is_seen
@@ -38,6 +38,7 @@ _FITTED = (
     "best_single_",
     "prompts_",
     "success_rates_",
+    "reliable_rates_",
     "training_data_hash_",
     "seen_groups_",
     "unseen_prompts_",
@@ -57,7 +58,7 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
 
     Args:
         candidates: Reward models to choose among; the default ones if None.
-        n_folds: Folds of query groups in the cross-validation of reward models without a closed form.
+        n_folds: Folds of query groups in the cross-validation of reward models.
         confidence: Of the one-sided lower bound of the no-harm rule.
         by: What makes a group of queries; the default keeps near-duplicates together.
         seed: Of folds and models.
@@ -66,6 +67,7 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
         prompts_: The prompts that it chooses among.
         best_single_: The policy that always chooses the best single prompt.
         success_rates_: (n_prompts,) of the training demonstrations.
+        reliable_rates_: (n_prompts,) what the best single prompt is chosen by; see `prompt_oirl.policies`.
         selection_: Every candidate tried, and what the no-harm rule made of it.
         policy_: What chooses: best-of-N over the selected reward model, or `best_single_`.
         unseen_prompts_: Whether prompts that were not in training may win, and on what evidence.
@@ -75,7 +77,7 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
         self,
         candidates: Sequence[Candidate] | None = None,
         *,
-        n_folds: int = 5,
+        n_folds: int = 10,
         confidence: float = 0.95,
         by: Grouping = "template",
         seed: int = 0,
@@ -110,6 +112,7 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
         self.best_single_ = best_single
         self.prompts_ = demonstrations.prompts
         self.success_rates_ = demonstrations.success_rates
+        self.reliable_rates_ = reliable_rates(demonstrations)
         self.training_data_hash_ = demonstrations.sha256
         self.seen_groups_ = {by: group_hashes(demonstrations.queries, by) for by in ("template", "question")}
         self._demonstrations: Demonstrations | StoredDemonstrations | None = demonstrations
@@ -326,7 +329,8 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
             KeyError: It has not even settings and fitted attributes.
             TypeError: It is something else altogether.
         """
-        settings, fitted = dict(state["settings"]), _SAVED_BEFORE | dict(state["fitted"])
+        settings, fitted = dict(state["settings"]), dict(state["fitted"])
+        fitted = _SAVED_BEFORE | {"reliable_rates_": fitted.get("success_rates_")} | fitted
         if set(settings) != set(_SETTINGS) or set(fitted) != set(_FITTED):
             raise ValueError(f"it has the parts {sorted({*settings, *fitted})}, not those of a recommender")
         recommender = cls(**settings)
@@ -347,6 +351,7 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
             "head_start": best.head_start if pays else None,
             "features": describe(self.policy_.model) if isinstance(self.policy_, BestOfN) else None,
             "cross_validated_gain": best.gain.to_dict(),
+            "no_harm_rule": _rule_of(self.selection_),
             "unseen_prompts": self.unseen_prompts_.to_dict(),
         }
 
@@ -364,7 +369,7 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
         """How scores become a recommendation."""
         return Ranking(
             prompts=self.prompts_,
-            success_rates=self.success_rates_,
+            reliable_rates=self.reliable_rates_,
             best_single=[prompt.id for prompt in self.prompts_].index(self.best_single_.prompt_id),
             head_start=self.policy_.head_start if isinstance(self.policy_, BestOfN) else 0.0,
             chooses_per_query=isinstance(self.policy_, BestOfN),
@@ -389,3 +394,10 @@ def _policy_of(
     best = selection.best
     model = next(candidate.model for candidate in candidates if candidate.name == best.candidate)
     return BestOfN(clone(model).fit(demonstrations), head_start=best.head_start, best_single=best_single.prompt_id)
+
+
+def _rule_of(selection: Selection) -> dict[str, Any]:
+    """Return what the manifest says of the bound that decided."""
+    names = ("lower_bound", "confidence", "critical_value", "n_contests", "is_corrected")
+    described = selection.to_dict()
+    return {name: described[name] for name in names}

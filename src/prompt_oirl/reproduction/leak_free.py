@@ -18,12 +18,12 @@ from prompt_oirl.arrays import IntArray
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.evaluation import average_gain, cross_validate, oracle_choices, policy_value, random_prompt_value
 from prompt_oirl.reproduction.cells import Cell, Settings
+from prompt_oirl.reproduction.logged import load_logged
 from prompt_oirl.reproduction.methods import METHODS, SLOW_METHODS
 from prompt_oirl.reproduction.rows import ResultRow
 from prompt_oirl.reproduction.shared import ADVANTAGE, LOGISTIC, SharedFit, shared_folds
 from prompt_oirl.sources.questions import DATASETS
-from prompt_oirl.sources.release import Release
-from prompt_oirl.sources.selection_arrays import LLM, LLMS
+from prompt_oirl.sources.selection_arrays import LLMS
 
 __all__ = ["cells"]
 
@@ -62,7 +62,7 @@ def cells(settings: Settings) -> list[Cell]:
 
 def compute_method(data: Path, parameters: Mapping[str, Any]) -> list[ResultRow]:
     """Compute one method's row with all prompts, averaged over the fold seeds."""
-    demonstrations, place = _load(data, parameters)
+    demonstrations, place = load_logged(data, parameters, table="leak_free")
     make_policy, by = (METHODS | SLOW_METHODS)[parameters["method"]], parameters["by"]
     runs = [cross_validate(make_policy, demonstrations, by=by, seed=seed) for seed in parameters["seeds"]]
     choices = [(run.choices, run.baseline) for run in runs]
@@ -72,7 +72,7 @@ def compute_method(data: Path, parameters: Mapping[str, Any]) -> list[ResultRow]
 
 def compute_shared(data: Path, parameters: Mapping[str, Any]) -> list[ResultRow]:
     """Compute the rows of the methods that share fits, and of random and oracle: all prompts, then the subsets."""
-    demonstrations, place = _load(data, parameters)
+    demonstrations, place = load_logged(data, parameters, table="leak_free")
     first_row_prompts = [int(prompt) for prompt in place["prompts"].split(",")]
     everything = tuple(range(demonstrations.n_prompts))
     subsets = [subset for size in range(1, len(everything)) for subset in combinations(everything, size)]
@@ -138,19 +138,3 @@ def _row(demonstrations: Demonstrations, choices: Sequence[Choices], place: Mapp
         bootstrap_low=bootstrap.low, bootstrap_high=bootstrap.high, n_queries=gain.n_queries,
         n_groups=gain.n_groups, n_trials=int(demonstrations.repeats.sum()), n_left_out=gain.n_left_out,
     )  # fmt: skip
-
-
-def _load(data: Path, parameters: Mapping[str, Any]) -> tuple[Demonstrations, dict[str, Any]]:
-    """Return the demonstrations of the training prompts that have logs, and the fields that all rows share."""
-    llm: LLM = parameters["llm"]
-    demonstrations = Release(data).trials(llm, parameters["dataset"]).demonstrations(prompts=range(6))
-    logged = np.flatnonzero(demonstrations.trials.sum(axis=0))
-    note = None
-    if len(logged) < demonstrations.n_prompts:
-        missing = sorted(set(range(demonstrations.n_prompts)) - set(logged.tolist()))
-        note = f"prompts {missing} are left out: {int(demonstrations.unscored.sum())} failed logs"
-    place = {
-        "table": "leak_free", "llm": llm, "dataset": parameters["dataset"], "protocol": f"by_{parameters['by']}",
-        "k": len(logged), "prompts": ",".join(map(str, logged)), "note": note,
-    }  # fmt: skip
-    return demonstrations.select_prompts(logged), place

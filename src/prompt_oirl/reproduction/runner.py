@@ -15,7 +15,16 @@ from typing import Any
 
 from prompt_oirl.errors import MissingDependencyError, ParameterError
 from prompt_oirl.files import atomic_path, sha256_of
-from prompt_oirl.reproduction import leak_free, leakage, paper_protocol, published
+from prompt_oirl.reproduction import (
+    data_size,
+    headroom,
+    leak_free,
+    leakage,
+    paper_protocol,
+    portfolio,
+    published,
+    unseen_prompts,
+)
 from prompt_oirl.reproduction.cells import Cell, CellResult, Settings, compute_cells
 from prompt_oirl.reproduction.figures import draw_figures
 from prompt_oirl.reproduction.rows import FIELDS, ResultRow, write_rows
@@ -30,6 +39,10 @@ TABLES: dict[str, tuple[Callable[[Settings], list[Cell]], ...]] = {
     "leakage": (leakage.leakage_cells,),
     "label_audit": (leakage.label_audit_cells,),
     "correlation": (leakage.correlation_cells,),
+    "headroom": (headroom.cells,),
+    "data_size": (data_size.cells,),
+    "portfolio": (portfolio.cells,),
+    "unseen_prompts": (unseen_prompts.knowledge_cells, unseen_prompts.irl10_cells),
 }
 """The tables by name, each with what makes its cells; the longest first."""
 

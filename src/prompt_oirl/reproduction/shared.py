@@ -15,7 +15,7 @@ import numpy as np
 
 from prompt_oirl.arrays import FloatArray, IntArray
 from prompt_oirl.demonstrations import Demonstrations
-from prompt_oirl.policies import best_of_scores
+from prompt_oirl.policies import best_of_scores, best_single_of
 from prompt_oirl.recommender import Recommender
 from prompt_oirl.recommender.candidates import default_candidates
 from prompt_oirl.selection import Candidate, held_out_scores, select_by_scores
@@ -63,7 +63,7 @@ class SharedFit:
 
     def best_single(self, subset: Sequence[int]) -> int:
         """Return the position in the subset of its best prompt on the training demonstrations."""
-        return int(np.nanargmax(self.training.success_rates[list(subset)]))
+        return best_single_of(self.training.select_prompts(subset))
 
     def best_of(self, candidate: str, subset: Sequence[int]) -> IntArray:
         """Return (n_test_queries,) positions in the subset: the candidate's argmax, ties to the best single prompt."""

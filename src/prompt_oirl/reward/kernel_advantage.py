@@ -158,11 +158,12 @@ class KernelAdvantage(BaseEstimator):  # type: ignore[misc]
         With C the inverse of kernel plus noise and α = C y, leaving the group G out predicts y_G - C_GG⁻¹ α_G
         (Rasmussen and Williams, equation 5.12, for more than one left out). Terms and spreads of the similarity, which
         look at no reward, are learnt with the group; so are the prompts' means, of which the constant in the kernel
-        takes back all but a trifle. Above `block_size` queries it is the model of the group's own block.
+        takes back all but a trifle. Above `block_size` queries it is the model of the query's own block, without
+        the members of its group there.
 
         Args:
             demonstrations: Training demonstrations; every query needs a scored trial.
-            groups: (n_queries,) group numbers, as `Demonstrations.groups` gives them.
+            groups: (n_queries,) group numbers: those of `Demonstrations.groups`, or the folds that they are dealt to.
 
         Raises:
             DataError: A query or a prompt has no scored trial.
@@ -175,7 +176,7 @@ class KernelAdvantage(BaseEstimator):  # type: ignore[misc]
         targets = _Targets.of(demonstrations, self.own_share, self.reference_trials)
         points = similarity.points([query.text for query in demonstrations.queries])
         scores: FloatArray = np.empty(targets.residuals.shape)
-        for rows in self._blocks(groups):
+        for rows in self._blocks(query_groups(demonstrations.queries)):
             scores[rows] = self._leave_out(points.take(rows), targets.take(rows), groups[rows])
         return scores + targets.means
 

@@ -52,7 +52,7 @@ class LeavesGroupsOut(Protocol):
 
         Args:
             demonstrations: Training demonstrations; every query needs a scored trial.
-            groups: (n_queries,) group numbers.
+            groups: (n_queries,) group numbers; a group may be a whole fold.
         """
         ...
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from prompt_oirl.cli.files import open_run, read_logs
+from prompt_oirl.cli.files import open_run, read_answers, read_logs
 from prompt_oirl.errors import DataNotFoundError, MissingDependencyError, ParameterError, PromptOIRLError, StoreError
 from prompt_oirl.grading import get_grader
 from prompt_oirl.records import Prompt, Query, Question
@@ -40,6 +40,13 @@ def test_a_run_is_read_as_logs_with_a_grader_or_its_own_grades(folder: Path) -> 
     with open_run(folder) as run:
         grade_run(run.store, get_grader("numeric"), "numeric")
     assert read_logs(folder).successes.tolist() == [[1], [0]]
+
+
+def test_the_answers_of_a_run_are_read_with_their_grades(folder: Path) -> None:
+    assert [(row.answer, row.gold, row.reward) for row in read_answers(folder)] == [("4", "4", None), ("5", "6", None)]
+    with open_run(folder) as run:
+        grade_run(run.store, get_grader("numeric"), "numeric")
+    assert [row.reward for row in read_answers(folder)] == [1, 0]
 
 
 def test_a_run_has_its_own_prompts(folder: Path, tmp_path: Path) -> None:

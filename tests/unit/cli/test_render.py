@@ -19,6 +19,7 @@ from prompt_oirl.cli.render import (
     print_error,
     print_json,
     print_reproduction,
+    print_selection,
     progress_bar,
     rate,
     shortened,
@@ -28,6 +29,7 @@ from prompt_oirl.cli.render import (
 )
 from prompt_oirl.evaluation import Estimate
 from prompt_oirl.reproduction.rows import ResultRow
+from prompt_oirl.selection import Contest, Selection
 
 ESTIMATE = Estimate(0.1234, -0.0004, 0.25, level=0.95, n_queries=9, n_groups=8, n_trials=9, n_left_out=0)
 
@@ -42,6 +44,35 @@ def test_percent(value: float, text: str) -> None:
 )
 def test_points_have_a_sign_and_no_negative_zero(value: float, text: str) -> None:
     assert points(value) == text
+
+
+def a_selection(*, low: float, critical_value: float | None) -> Selection:
+    contests = tuple(
+        Contest(name, head_start, replace(ESTIMATE, value=0.02, low=0.008 + head_start), simultaneous_low=corrected)
+        for name, head_start, corrected in (("kernel", 0.0, low - 0.01), ("kernel", 0.02, low), ("linear", 0.01, -0.03))
+    )
+    if critical_value is None:
+        contests = tuple(replace(contest, simultaneous_low=None) for contest in contests)
+    return Selection(contests=contests, best=contests[1], confidence=0.95, critical_value=critical_value)
+
+
+def test_a_selection_is_printed_with_its_corrected_bound(capsys: pytest.CaptureFixture[str]) -> None:
+    print_selection(a_selection(low=0.004, critical_value=2.1))
+    shown = capsys.readouterr().out
+    assert "kernel" in shown
+    assert "+2.0" in shown
+    assert "+0.4" in shown
+    assert "Lower bound at 95%, corrected for 3 contests" in shown
+    assert "Choosing per query pays: kernel is used." in shown
+    print_selection(a_selection(low=-0.001, critical_value=2.1))
+    assert "No reward model has been shown to beat" in capsys.readouterr().out
+
+
+def test_a_selection_that_was_saved_before_is_printed_as_not_corrected(capsys: pytest.CaptureFixture[str]) -> None:
+    print_selection(a_selection(low=-0.001, critical_value=None))
+    shown = capsys.readouterr().out
+    assert "Lower bound at 95%, not corrected for the choice among 3 contests" in shown
+    assert "+2.8" in shown
 
 
 def test_a_rate_is_never_without_its_interval() -> None:

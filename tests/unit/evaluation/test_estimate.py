@@ -172,3 +172,11 @@ def test_an_estimate_is_finite_and_upright(numbers: tuple[float, float, float]) 
 def test_outcomes_have_one_group_each() -> None:
     with pytest.raises(DataError, match=r"2 outcomes, 2 weights and 1 group numbers"):
         outcomes([1.0, 0.0], groups=[0])
+
+
+def test_the_pseudo_query_weighs_what_it_is_given() -> None:
+    made = outcomes([1.0, 1.0, 1.0, 1.0])
+    open_by_one = estimate(made)
+    wider = estimate(Outcomes(made.values, made.weights, made.groups, 4, pseudo_weight=3.0))
+    assert wider.value == open_by_one.value == 1
+    assert wider.high - wider.low == pytest.approx(3 * (open_by_one.high - open_by_one.low))

@@ -166,7 +166,7 @@ def test_the_grouping_is_kept(train: Demonstrations, tmp_path: Path) -> None:
 def test_the_manifest_says_what_is_there(original: Path, choosing: Recommender, train: Demonstrations) -> None:
     assert names_in(original) == FILES
     manifest = manifest_of(original)
-    assert manifest["format_version"] == 2
+    assert manifest["format_version"] == 3
     for name in ("state.json", "arrays.npz", "demonstrations.parquet"):
         data = (original / name).read_bytes()
         assert manifest["files"][name] == {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
@@ -268,12 +268,12 @@ def test_what_is_no_recommender_is_refused(tmp_path: Path) -> None:
         Recommender.load(tmp_path / "file")
 
 
-@pytest.mark.parametrize("found", [3, 0, "1", None, True, 2.0, [2]])
+@pytest.mark.parametrize("found", [4, 0, "1", None, True, 2.0, [2]])
 def test_another_format_version_is_refused(saved: Path, found: object) -> None:
     change_manifest(saved, format_version=found)
     here = re.escape(version("prompt-oirl"))
     problem = (
-        rf"format version {re.escape(repr(found))}, this prompt-oirl {here} reads 1 to 2; install prompt-oirl {here}"
+        rf"format version {re.escape(repr(found))}, this prompt-oirl {here} reads 1 to 3; install prompt-oirl {here}"
     )
     with pytest.raises(ArtifactError, match=problem):
         Recommender.load(saved)

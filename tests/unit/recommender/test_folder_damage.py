@@ -172,7 +172,7 @@ def test_a_part_of_an_unknown_type_names_both_versions(damaged: Callable[[], Pat
 def test_a_later_package_of_a_later_format_is_named_as_the_way_out(damaged: Callable[[], Path]) -> None:
     path = damaged()
     seal(path, format_version=7, versions={"prompt-oirl": "9.8.7"})
-    with pytest.raises(ArtifactError, match=r"format version 7.*reads 1 to 2; install prompt-oirl 9\.8\.7, or a later"):
+    with pytest.raises(ArtifactError, match=r"format version 7.*reads 1 to 3; install prompt-oirl 9\.8\.7, or a later"):
         Recommender.load(path)
 
 
@@ -187,6 +187,31 @@ def test_a_model_that_its_library_cannot_read_is_found_out_when_loading(
     recommender.save(tmp_path / "a")
     with pytest.raises(ArtifactError, match=rf"loaded but cannot recommend: .*(?i:{kind})"):
         Recommender.load(tmp_path / "a")
+
+
+def test_a_folder_of_format_version_2_is_read_and_says_that_its_bound_is_not_corrected(
+    damaged: Callable[[], Path], choosing: Recommender, test: Demonstrations
+) -> None:
+    path = damaged()
+    state = json.loads((path / "state.json").read_text(encoding="utf-8"))
+    fitted = next(value for key, value in state["$map"] if key == "fitted")
+    fitted["$map"] = [item for item in fitted["$map"] if item[0] != "reliable_rates_"]
+    selection = next(value for key, value in fitted["$map"] if key == "selection_")["fields"]
+    del selection["critical_value"]
+    for contest in (selection["best"], *selection["contests"]["$tuple"]):
+        del contest["fields"]["simultaneous_low"]
+    put(path, "state.json", json.dumps(state).encode())
+    seal(path, format_version=2)
+    found = Recommender.load(path)
+    assert not found.selection_.is_corrected
+    assert found.selection_.pays
+    assert found.selection_.best.low == choosing.selection_.best.gain.low
+    assert "not corrected" in found.selection_.to_dict()["rests_on"]
+    np.testing.assert_array_equal(found.reliable_rates_, choosing.success_rates_)
+    texts = [query.text for query in test.queries]
+    assert found.recommend_many(texts) == choosing.recommend_many(texts)
+    found.save(path, overwrite=True)
+    assert not Recommender.load(path).selection_.is_corrected
 
 
 def test_a_folder_of_format_version_1_is_read(
@@ -207,7 +232,7 @@ def test_a_folder_of_format_version_1_is_read(
     assert not found.unseen_prompts_.may_win
     assert found.explain(texts[0]).has_logged_queries is False
     found.save(path, overwrite=True)
-    assert json.loads((path / "manifest.json").read_text(encoding="utf-8"))["format_version"] == 2
+    assert json.loads((path / "manifest.json").read_text(encoding="utf-8"))["format_version"] == 3
     (path / "state.json").write_text("{}", encoding="utf-8")
     with pytest.raises(ArtifactError, match=r"state\.json"):
         Recommender.load(path)

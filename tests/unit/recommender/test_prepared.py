@@ -82,11 +82,11 @@ def test_where_one_prompt_serves_all_nothing_is_scored(
     prepared_cautious: PreparedRecommender, cautious: Recommender
 ) -> None:
     assert prepared_cautious.is_quick
-    np.testing.assert_array_equal(prepared_cautious.score("How many?"), cautious.success_rates_)
+    np.testing.assert_array_equal(prepared_cautious.score("How many?"), cautious.reliable_rates_)
     assert prepared_cautious.recommend("How many?") == cautious.recommend("How many?")
     others = [i for i in range(len(cautious.prompts_)) if i != prepared_cautious.best_single]
     found = prepared_cautious.recommend("How many?", among=others)
-    assert found.score == max(cautious.success_rates_[others])
+    assert found.score == max(cautious.reliable_rates_[others])
 
 
 def test_a_recommender_is_prepared_once_for_each_fit(train: Demonstrations) -> None:
@@ -126,7 +126,7 @@ def test_among_some_prompts(prepared: PreparedRecommender, among: list[int], rev
 
 
 def test_without_the_best_single_prompt_the_most_successful_has_the_head_start(choosing: Recommender) -> None:
-    rates = choosing.success_rates_
+    rates = choosing.reliable_rates_
     best, second, third = np.argsort(-rates)[:3].tolist()
     scores = np.full(len(rates), -9.0)
     scores[[best, second, third]] = 0.0, 0.1, 0.11
@@ -176,7 +176,7 @@ def test_ties_come_in_the_order_of_the_prompts_after_the_best_single_prompt(choo
 
 def test_where_one_prompt_serves_all_a_stand_in_is_not_called_the_best_single_prompt(cautious: Recommender) -> None:
     prepared = cautious.prepare()
-    best, second = np.argsort(-cautious.success_rates_)[:2].tolist()
+    best, second = np.argsort(-cautious.reliable_rates_)[:2].tolist()
     assert prepared.prompts[best].id in prepared.recommend("How many?", among=[second, best]).reason
     found = prepared.recommend("How many?", among=[second])
     assert found.reason == "the most successful candidate: choosing per query has not been shown to pay here"

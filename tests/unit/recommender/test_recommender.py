@@ -86,7 +86,7 @@ def test_where_it_does_not_pay_every_query_gets_the_best_single_prompt(cautious:
     assert cautious.policy_ is cautious.best_single_
     found = cautious.recommend_many(["How many apples has Tom?", "How far is it?"])
     single = cautious.best_single_.prompt_id
-    rates = cautious.success_rates_
+    rates = cautious.reliable_rates_
     for each in found:
         assert each.prompt.id == single
         assert each.score == rates.max()
@@ -309,7 +309,7 @@ def test_logs_that_cannot_be_learnt_from(train: Demonstrations) -> None:
 
 
 def test_too_few_groups(train: Demonstrations) -> None:
-    with pytest.raises(ParameterError, match="5 folds need at least 5 groups of queries, got 3"):
+    with pytest.raises(ParameterError, match="10 folds need at least 10 groups of queries, got 3"):
         Recommender().fit(train.select_queries(np.arange(3)))
     of_one_group = Demonstrations(
         tuple(Query(f"Tom has {i} apples.") for i in range(30)),
@@ -320,7 +320,7 @@ def test_too_few_groups(train: Demonstrations) -> None:
     )
     with pytest.raises(PromptOIRLError, match="groups"):
         Recommender().fit(of_one_group)
-    with pytest.raises(DataError, match="1 groups of queries"):
+    with pytest.raises(ParameterError, match="got 1"):
         Recommender([Candidate("kernel", KernelAdvantage())]).fit(of_one_group)
 
 

@@ -230,6 +230,21 @@ def test_groups_are_left_out_of_their_own_block() -> None:
         np.testing.assert_allclose(found[inside], expected, atol=FEW_FOR_SINGLE)
 
 
+@pytest.mark.parametrize("block_size", [3500, 30])
+def test_a_whole_fold_can_be_left_out_though_it_is_spread_over_the_blocks(block_size: int) -> None:
+    """Its rewards have no say in its own scores, but for a trifle through the prompts' means."""
+    folds = COMPLETE.groups() % 4
+    model = KernelAdvantage(block_size=block_size, seed=5)
+    is_held_out = folds == 2
+    flipped = np.where(is_held_out[:, None], COMPLETE.trials - COMPLETE.successes, COMPLETE.successes)
+    other = Demonstrations(COMPLETE.queries, COMPLETE.prompts, COMPLETE.trials, flipped, COMPLETE.unscored)
+    before, after = (model.leave_group_out(each, folds) for each in (COMPLETE, other))
+    moved = np.abs(after - before)
+    assert moved[is_held_out].max() < 0.03
+    assert moved[~is_held_out].max() > 0.05
+    assert np.unique(np.round(before, 6), axis=0).shape[0] > 40
+
+
 def test_there_are_no_more_blocks_than_groups() -> None:
     one_group = Demonstrations(
         tuple(Query(f"Tom has {i} apples. How many?") for i in range(COMPLETE.n_queries)),

@@ -14,9 +14,9 @@ from sklearn.base import BaseEstimator
 
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.evaluation import Estimate
+from prompt_oirl.evaluation.unseen_prompts import UnseenPrompts, can_score_unseen, validate_unseen
 from prompt_oirl.policies import BestOfN
 from prompt_oirl.recommender import Recommender
-from prompt_oirl.recommender.unseen import UnseenPrompts, can_score_unseen, validate_unseen
 from prompt_oirl.records import Prompt, Query
 from prompt_oirl.reward.baselines import PromptMeans
 from prompt_oirl.reward.calibration import CalibratedModel

@@ -1,0 +1,99 @@
+"""What the choice per query gains."""
+
+from __future__ import annotations
+
+from prompt_oirl.report.figures import Bar, draw_bars
+from prompt_oirl.report.findings import Findings, GainFindings, Missing
+from prompt_oirl.report.page_parts import Column, Figure, Section, Table
+from prompt_oirl.report.sections.columns import ends, estimate_columns, missing, rests_on
+from prompt_oirl.report.texts import interval, percent, prompt_name, signed_points
+
+__all__ = ["gain_section"]
+
+_TITLE = "Gain of choosing per query"
+
+
+def gain_section(findings: Findings) -> Section:
+    """Return the section on the gain and the success rates behind it."""
+    found = findings.gain
+    if isinstance(found, Missing):
+        return Section("gain", _TITLE, (missing(found.reason),))
+    content = (_what_was_judged(findings, found), _found(findings, found), _gain_figure(found), _rates(findings, found))
+    return Section("gain", _TITLE, content)
+
+
+def _what_was_judged(findings: Findings, found: GainFindings) -> str:
+    if findings.recommender is not None:
+        return (
+            f"Judged is the recommender {findings.recommender} on queries that it was not trained on. Queries that it "
+            "had seen, or that differ from one it had seen only in numbers, case or punctuation, do not count."
+        )
+    return (
+        "Judged is what training on logs like these would give: a reward model is selected on four fifths of the query "
+        f"groups and applied to the last fifth, in turn, over {found.n_runs} draws of the fifths. If it has not been "
+        "shown to gain there, one prompt serves all queries (the no-harm rule)."
+    )
+
+
+def _found(findings: Findings, found: GainFindings) -> str:
+    best = prompt_name(findings.best_single)
+    gained = found.gain
+    if found.reward_model is None:
+        return f"The recommender uses one prompt, {best}, for all queries, so there is no gain and no risk."
+    sentence = "By the no-harm rule every query keeps the best single prompt, so nothing is gained and nothing lost."
+    if found.share_switched:
+        sentence = (
+            f"Against {best} for every query the choice gains {signed_points(gained.value)} points "
+            f"({percent(gained.level, 0)} interval {interval(gained)}; by bootstrap "
+            f"{interval(found.gain_by_bootstrap)}). {percent(found.share_switched, 0)} of the queries get another "
+            "prompt."
+        )
+    if found.gain_without_rule is None:
+        return sentence
+    return (
+        f"{sentence} Without the no-harm rule it would gain {signed_points(found.gain_without_rule.value)} points "
+        f"({interval(found.gain_without_rule)})."
+    )
+
+
+def _gain_figure(found: GainFindings) -> Figure:
+    ways = [("with the no-harm rule", found.gain)]
+    if found.gain_without_rule is not None:
+        ways.append(("without it", found.gain_without_rule))
+    table = Table(
+        "gain",
+        f"Gain over the best single prompt, in percentage points. {rests_on(found.gain)}",
+        (Column("way", "way of choosing"), *estimate_columns("gain", "gain", "points"), *_evidence_columns()),
+        tuple((name, *ends(each), each.n_queries, each.n_groups, each.n_trials) for name, each in ways),
+    )
+    bars = [
+        Bar(name, 100 * each.value, 100 * each.low, 100 * each.high, is_main=not place)
+        for place, (name, each) in enumerate(ways)
+    ]
+    title = f"Gain over the best single prompt: {signed_points(found.gain.value)} points, {interval(found.gain)}"
+    svg = draw_bars(
+        "gain", bars, title=title, x_label="gain over the best single prompt, points", zero=True, filled=False
+    )
+    return Figure(title, svg, table)
+
+
+def _rates(findings: Findings, found: GainFindings) -> Table:
+    rows = (
+        ("chosen per query", found.value),
+        (f"best single prompt, {prompt_name(findings.best_single)}", found.baseline_value),
+        ("a prompt at random", found.random_prompt),
+    )
+    return Table(
+        "success_rates",
+        f"Success rates{' of the first draw' if found.n_runs > 1 else ''}. {rests_on(found.value)}",
+        (Column("way", "prompt"), *estimate_columns("success_rate", "success rate", "share"), *_evidence_columns()),
+        tuple((name, *ends(each), each.n_queries, each.n_groups, each.n_trials) for name, each in rows),
+    )
+
+
+def _evidence_columns() -> tuple[Column, Column, Column]:
+    return (
+        Column("n_queries", "queries", "count", is_on_page=False),
+        Column("n_groups", "groups", "count", is_on_page=False),
+        Column("n_trials", "trials", "count", is_on_page=False),
+    )

@@ -1,0 +1,121 @@
+"""What a perfect choice could gain, and how much of it is captured."""
+
+from __future__ import annotations
+
+from prompt_oirl.evaluation import Estimate
+from prompt_oirl.evaluation.headroom import Headroom, VarianceComponents
+from prompt_oirl.report.figures import Bar, draw_bars
+from prompt_oirl.report.findings import Findings, Missing
+from prompt_oirl.report.page_parts import Column, Figure, Section, Table
+from prompt_oirl.report.sections.columns import ends, estimate_columns, missing
+from prompt_oirl.report.summary import share_captured
+from prompt_oirl.report.texts import count, percent, points_up, signed_points
+
+__all__ = ["headroom_section"]
+
+_TITLE = "Headroom: what a perfect choice could gain"
+_VERDICTS = {
+    "found": "There is headroom: some choice per query does better than the best single prompt",
+    "not found": "No headroom was found",
+    "cannot be told": "Whether there is headroom cannot be told from these logs",
+}
+
+
+def headroom_section(findings: Findings) -> Section:
+    """Return the section on headroom, the share captured, and what could have been seen."""
+    found = findings.headroom
+    if isinstance(found, Missing):
+        return Section("headroom", _TITLE, (missing(found.reason),))
+    content: list[str | Table | Figure] = [_verdict(found), _captured(findings), _figure(found)]
+    content.append(_power(found))
+    if found.variance is not None:
+        content.append(_variance(found.variance))
+    return Section("headroom", _TITLE, tuple(each for each in content if each))
+
+
+def _verdict(found: Headroom) -> str:
+    return (
+        f"{_VERDICTS[found.verdict]} ({_p(found.p_value)} for “there is none”, corrected for looking at both floors)."
+    )
+
+
+def _p(value: float) -> str:
+    return "p\u00a0<\u00a00.001" if value < 0.001 else f"p\u00a0=\u00a0{value:.2g}"
+
+
+def _captured(findings: Findings) -> str:
+    captured = share_captured(findings)
+    if captured is None:
+        return ""
+    value, low, high = captured
+    return (
+        f"The choice captures {percent(value, 0)} of it ({percent(low, 0)} to {percent(high, 0)}, from the ends of "
+        "both intervals)."
+    )
+
+
+def _figure(found: Headroom) -> Figure:
+    ways: list[tuple[str, Estimate | None, str]] = [
+        ("floor: by other trials", found.by_trials, "a choice by the query's own other answers"),
+        ("floor: by the policy", found.by_policy, "the choice that is judged above, without the no-harm rule"),
+        ("perfect, by a model", found.perfect, "noise taken out by a normal model of success probabilities"),
+        ("ceiling: with luck", found.ceiling, "the best logged answer of each query: luck included"),
+    ]
+    known = [(name, each, what) for name, each, what in ways if each is not None]
+    bars = [
+        Bar(name, 100 * each.value, 100 * each.low, 100 * each.high, is_main=name.startswith("floor"))
+        for name, each, _ in known
+    ]
+    title = "; ".join(f"{name} {signed_points(each.value)} points" for name, each, _ in known)
+    caption = (
+        "Gain over the best single prompt: floors are reached by a choice that exists, the ceiling by none. "
+        f"n = {count(found.n_queries)} queries in {count(found.n_groups)} groups, {count(found.n_repeated_queries)} of "
+        f"them with repeated trials; {percent(found.level, 0)} intervals."
+    )
+    columns = (
+        Column("way", "way"),
+        Column("what", "choosing by"),
+        *estimate_columns("gain", "gain", "points"),
+        Column("n_queries", "queries", "count"),
+        Column("n_groups", "groups", "count", is_on_page=False),
+    )
+    rows = tuple((name, what, *ends(each), each.n_queries, each.n_groups) for name, each, what in known)
+    svg = draw_bars("headroom", bars, title=title, x_label="gain over the best single prompt, points", zero=True)
+    return Figure(title, svg, Table("headroom", caption, columns, rows))
+
+
+def _power(found: Headroom) -> str:
+    power = found.power
+    often = percent(power.power, 0)
+    sentences = [
+        f"What could have been seen ({often} of the time): a gain per query of {points_up(power.detectable_gain)} "
+        f"points or more. To see 1 point, about {count(power.queries_for_one_point)} queries logged like these "
+        "would do."
+    ]
+    if power.detectable_headroom is not None:
+        sentences.append(
+            f"Headroom of {points_up(power.detectable_headroom)} points would have been found by repeated trials, "
+            "however thinly it is spread."
+        )
+    if power.repeats_for_one_point is not None:
+        sentences.append(
+            f"Headroom of 1 point would be found with {power.repeats_for_one_point} answers to each query and prompt."
+        )
+    return " ".join(sentences)
+
+
+def _variance(found: VarianceComponents) -> Table:
+    parts = (
+        ("query: some are easier for all prompts", found.query),
+        ("prompt: some are better on all queries", found.prompt),
+        ("interaction: some suit some queries", found.interaction),
+        ("noise: the same query and prompt differ", found.noise),
+    )
+    total = found.total
+    return Table(
+        "variance",
+        "Where the variance of a single answer's success comes from, as shares of the whole. Only the interaction can "
+        "give headroom.",
+        (Column("part", "part"), *estimate_columns("share", "share", "share")),
+        tuple((name, *(end / total for end in ends(each))) for name, each in parts),
+    )

@@ -1,0 +1,238 @@
+"""What is wrong is refused or marked, with the reason and the way out."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from prompt_oirl.errors import DataError, ParameterError
+from prompt_oirl.evaluation.off_policy import ESTIMATORS, off_policy_values
+
+BY_PROPENSITIES = [each for each in ESTIMATORS if each != "dm"]
+
+
+def test_decisions_without_propensities_are_refused_with_the_way_out(greedy, make_decisions) -> None:
+    world = greedy()
+    bare = make_decisions(300, 4, world.rows, world.chosen, world.rewards)
+    for estimators in (ESTIMATORS, ("dm",)):
+        with pytest.raises(DataError, match="direct_method_only"):
+            off_policy_values(bare, world.target, scores=world.scores, estimators=estimators)
+
+
+def test_the_direct_method_alone_is_labelled_so(greedy, make_decisions) -> None:
+    world = greedy()
+    bare = make_decisions(300, 4, world.rows, world.chosen, world.rewards)
+    found = off_policy_values(
+        bare, world.target, baseline=world.baseline, scores=world.scores, direct_method_only=True
+    )  # fmt: skip
+    assert [each.estimator for each in found.estimates] == ["dm"]
+    assert (found.read, found.support) == ("dm", None)
+    assert "rests on the direct model alone" in found.why
+    assert "direct model alone" in found["dm"].rests_on
+    assert found["dm"].gain is not None
+    with_propensities = off_policy_values(
+        world.decisions, world.target, scores=world.scores, direct_method_only=True
+    )  # fmt: skip
+    assert [each.estimator for each in with_propensities.estimates] == ["dm"]
+
+
+def test_without_a_direct_model_snips_is_read(greedy) -> None:
+    world = greedy()
+    found = off_policy_values(world.decisions, world.target, baseline=world.baseline)
+    assert found.read == "snips"
+    assert found["dr"].value is None
+    assert "give scores" in (found["dr"].refusal or "")
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_one_estimator_alone_may_be_asked(greedy, estimator) -> None:
+    world = greedy()
+    found = off_policy_values(world.decisions, world.target, scores=world.scores, estimators=(estimator,))
+    assert [each.estimator for each in found.estimates] == [estimator]
+    assert found.read == estimator
+    assert ("direct model alone" in found.why) == (estimator == "dm")
+
+
+def test_a_policy_outside_the_support_is_refused_by_all_but_the_direct_method(greedy, make_decisions) -> None:
+    """Nothing is explored: every choice was certain, so that it is known exactly what could not be chosen."""
+    world = greedy()
+    chosen = world.recommended[world.rows]
+    decisions = make_decisions(300, 4, world.rows, chosen, world.rewards, np.ones(len(chosen)))
+    found = off_policy_values(decisions, world.target, baseline=world.baseline, scores=world.scores)
+    overlap = (world.target == world.recommended)[world.rows].mean()
+    assert found.support is not None
+    assert found.support.is_overlap_exact
+    assert found.support.overlap == pytest.approx(overlap)
+    assert found.support.lost_overlap == pytest.approx(1 - overlap)
+    for estimator in BY_PROPENSITIES:
+        each = found[estimator]
+        assert each.value is each.baseline_value is each.gain is None
+        assert f"{100 * (1 - overlap):.1f} % of the policy's weight" in (each.refusal or "")
+        assert "explore" in (each.refusal or "")
+    assert found["dm"].value is not None
+    assert found.read is None
+    assert found.why.startswith("Read none")
+
+
+def test_overlap_that_was_lost_shows_in_the_mean_weight(make_decisions, greedy) -> None:
+    """One prompt of four was never a candidate, and the propensities say so only by what they sum to."""
+    world = greedy(n_queries=500, n_decisions=4000, explore=1.0)
+    rng = np.random.default_rng(0)
+    chosen = rng.integers(1, 4, len(world.rows))
+    rewards = (rng.random(len(chosen)) < world.truth[world.rows, chosen]).astype(float)
+    decisions = make_decisions(500, 4, world.rows, chosen, rewards, np.full(len(chosen), 1 / 3))
+    found = off_policy_values(decisions, world.target, scores=world.scores)
+    assert found.support is not None
+    assert not found.support.is_overlap_exact
+    lost = (world.target == 0)[world.rows].mean()
+    assert found.support.overlap == pytest.approx(1 - lost, abs=0.05)
+    assert 0 < found.support.lost_overlap < lost
+    assert "or more" in (found["dr"].refusal or "")
+    known = make_decisions(
+        500, 4, world.rows, chosen, rewards, action_probabilities=np.tile([0, 1 / 3, 1 / 3, 1 / 3], (len(chosen), 1))
+    )
+    exact = off_policy_values(known, world.target, scores=world.scores).support
+    assert exact is not None
+    assert (exact.is_overlap_exact, exact.lost_overlap) == (True, pytest.approx(lost))
+
+
+def test_a_small_loss_of_overlap_is_marked_and_no_more(make_decisions) -> None:
+    n = 1000
+    target = np.zeros(n, int)
+    target[:5] = 1
+    rewards = (np.arange(n) % 2).astype(float)
+    decisions = make_decisions(n, 2, np.arange(n), np.zeros(n, int), rewards, np.ones(n))
+    found = off_policy_values(decisions, target, baseline=np.zeros(n, int))
+    assert found["ips"].value is not None
+    assert found.support is not None
+    assert found.support.lost_overlap == pytest.approx(0.005)
+    assert any("0.5 %" in each for each in found.warnings)
+    assert found["ips"].gain is None
+    assert "where policy and baseline differ" in (found["ips"].refusal or "")
+
+
+def test_a_policy_that_was_never_logged_is_refused(make_decisions) -> None:
+    n = 100
+    decisions = make_decisions(n, 2, np.arange(n), np.zeros(n, int), np.ones(n), np.full(n, 0.5))
+    found = off_policy_values(decisions, np.ones(n, int), baseline=np.zeros(n, int), scores=np.full((n, 2), 0.5))
+    assert found.support is not None
+    assert (found.support.effective_sample_size, found.support.n_matched) == (0, 0)
+    assert "no logged decision has a prompt that the policy would choose" in (found["snips"].refusal or "")
+    assert found["snips"].baseline_value is not None
+
+
+def test_few_queries_are_marked(greedy) -> None:
+    world = greedy(n_queries=20, n_decisions=400)
+    found = off_policy_values(world.decisions, world.target, scores=world.scores)
+    assert any("20 groups of queries" in each and "30" in each for each in found.warnings)
+    assert found["dr"].value is not None
+    assert found["dr"].value.has_few_groups
+    enough = greedy(n_queries=40, n_decisions=400)
+    marked = off_policy_values(enough.decisions, enough.target, scores=enough.scores).warnings
+    assert not any("groups" in each for each in marked)
+
+
+def test_one_group_is_an_error(make_decisions) -> None:
+    decisions = make_decisions(1, 2, [0, 0], [0, 1], [1.0, 0.0], [0.5, 0.5])
+    with pytest.raises(DataError, match="at least two"):
+        off_policy_values(decisions, np.zeros(1, int))
+
+
+def test_a_group_of_more_than_half_the_decisions_is_marked(greedy) -> None:
+    world = greedy()
+    groups = np.where(np.arange(300) < 170, 0, np.arange(300))
+    found = off_policy_values(world.decisions, world.target, scores=world.scores, groups=groups)
+    assert any("% of the decisions are on one group" in each for each in found.warnings)
+    assert not off_policy_values(world.decisions, world.target, scores=world.scores).warnings
+
+
+def test_a_small_effective_sample_size_is_marked(greedy) -> None:
+    world = greedy(explore=0.02, n_decisions=400)
+    worst = world.truth.argmin(axis=1)
+    found = off_policy_values(world.decisions, worst, scores=world.scores)
+    assert found.support is not None
+    assert found.support.effective_sample_size < 30
+    assert any("effective sample size" in each for each in found.warnings)
+
+
+def test_propensities_that_are_too_small_are_marked(greedy, make_decisions) -> None:
+    world = greedy(n_decisions=4000)
+    halved = make_decisions(300, 4, world.rows, world.chosen, world.rewards, world.propensities / 2)
+    found = off_policy_values(halved, world.target, scores=world.scores)
+    assert any("more than the 1 that right propensities" in each for each in found.warnings)
+
+
+def test_clipped_propensities_are_counted(greedy) -> None:
+    world = greedy()
+    found = off_policy_values(world.decisions, world.target, scores=world.scores, clip=0.2)
+    assert found.support is not None
+    matched = world.target[world.rows] == world.chosen
+    assert found.support.n_clipped == (matched & (world.propensities < 0.2)).sum() > 0
+    assert found.support.largest_weight == pytest.approx(5)
+    assert any("0.2" in each and "count as" in each for each in found.warnings)
+
+
+def test_decisions_without_a_reward_are_left_out_and_counted(greedy, make_decisions) -> None:
+    world = greedy()
+    rewards = np.where(np.random.default_rng(0).random(1200) < 0.3, np.nan, world.rewards)
+    kept = ~np.isnan(rewards)
+    found = off_policy_values(
+        make_decisions(300, 4, world.rows, world.chosen, rewards, world.propensities), world.target
+    )  # fmt: skip
+    alone = off_policy_values(
+        make_decisions(300, 4, world.rows[kept], world.chosen[kept], rewards[kept], world.propensities[kept]),
+        world.target,
+    )
+    assert found["ips"].value is not None
+    assert found["ips"].value == alone["ips"].value
+    assert (found.n_decisions, found.n_without_reward) == (1200, (~kept).sum())
+    with pytest.raises(DataError, match="none of 1200 decisions has a reward"):
+        off_policy_values(
+            make_decisions(300, 4, world.rows, world.chosen, np.full(1200, np.nan), world.propensities), world.target
+        )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"target": np.full(300, 4)}, "prompts 0 to 3"),
+        ({"target": np.zeros(299, int)}, "one prompt index for each of 300"),
+        ({"target": np.full((300, 4), 0.3)}, "sum to 1"),
+        ({"target": np.tile([1.5, -0.5, 0, 0], (300, 1))}, "at least 0"),
+        ({"baseline": np.zeros((300, 3))}, "baseline"),
+        ({"scores": np.zeros((300, 3))}, "scores have shape"),
+        ({"scores": np.full((300, 4), 1.5)}, "LogisticModel"),
+        ({"scores": np.full((300, 4), math.nan)}, "expected rewards from 0 to 1"),
+        ({"scores": None, "direct_method_only": True}, "needs a direct model"),
+        ({"clip": 1.0}, "clip=1.0"),
+        ({"clip": -0.1}, "clip=-0.1"),
+        ({"level": 1.0}, "level=1.0"),
+        ({"switch_at": -1.0}, "switch_at"),
+        ({"shrinkage": math.nan}, "shrinkage"),
+        ({"estimators": ("magic",)}, "estimators"),
+        ({"estimators": ()}, "estimators"),
+        ({"groups": np.zeros(3, int)}, "groups have shape"),
+    ],
+)
+def test_arguments_outside_what_is_allowed_are_errors(greedy, change, message) -> None:
+    world = greedy()
+    arguments = {"target": world.target, "scores": world.scores} | change
+    target = arguments.pop("target")
+    with pytest.raises(ParameterError, match=message):
+        off_policy_values(world.decisions, target, **arguments)
+
+
+def test_the_result_is_json_and_text(greedy) -> None:
+    world = greedy()
+    found = off_policy_values(world.decisions, world.target, baseline=world.baseline, scores=world.scores)
+    read = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert [each["estimator"] for each in read["estimates"]] == list(ESTIMATORS)
+    assert read["read"] == "dr"
+    text = str(found)
+    assert "effective sample size" in text
+    assert text.splitlines()[-1].startswith("Read dr")
+    with pytest.raises(KeyError, match="there are ips"):
+        found["magic"]
