@@ -15,6 +15,7 @@ TEXT = b'{"error": {"message": "no such model"}}'
 @pytest.mark.parametrize(
     ("body", "encoding"),
     [(TEXT, ""), (TEXT, "identity"), (gzip.compress(TEXT), " GZIP"), (zlib.compress(TEXT), "deflate")],
+    ids=["none", "identity", "gzip", "deflate"],
 )
 def test_what_can_be_read(body: bytes, encoding: str) -> None:
     assert decoded(body, encoding) == TEXT
