@@ -1,7 +1,7 @@
 """Write the generated parts of the documents: `python docs/generate.py`, or with `--check` say which are stale.
 
-Generated are `docs/cli.md` and `docs/http.md`, whole, and in README.md, reproduction/README.md and the pages in docs/
-every block
+Generated are `docs/cli.md` and `docs/http.md`, whole, and in README.md and the pages in reproduction/ and docs/ every
+block
 
     <!-- generated: NAME -->
     …
@@ -35,7 +35,7 @@ _BLOCK = re.compile(r"(?P<begin>^<!-- generated: (?P<name>\S+) -->\n)(?P<body>.*
 def generated(repository: Path) -> dict[Path, str]:
     """Return the text that each document with generated parts should have."""
     results = read_results(repository)
-    documents = [repository / "README.md", repository / "reproduction" / "README.md"]
+    documents = [repository / "README.md", *sorted((repository / "reproduction").glob("*.md"))]
     documents += sorted((repository / "docs").rglob("*.md"))
     texts = {path: fill(path, results) for path in documents if path.is_file()}
     return texts | {repository / "docs" / "cli.md": render_cli(), repository / "docs" / "http.md": render_http()}

@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from prompt_oirl.files import atomic_path
 from prompt_oirl.reproduction.rows import ResultRow
 
-__all__ = ["Cell", "CellResult", "Settings", "compute_cells"]
+__all__ = ["Cell", "CellResult", "Settings", "code_hash", "compute_cells"]
 
 Compute = Callable[[Path, Mapping[str, Any]], Sequence[ResultRow]]
 """Turns the data folder and a cell's parameters into rows. A module-level function, so that workers find it."""
@@ -53,7 +53,7 @@ class Cell:
 
     def key(self, data_hash: str) -> str:
         """Return the hash of all that the result depends on: the cell, the data, the code and its libraries."""
-        return hashlib.sha256(f"{self.id}\n{data_hash}\n{_code_hash()}".encode()).hexdigest()[:24]
+        return hashlib.sha256(f"{self.id}\n{data_hash}\n{code_hash()}".encode()).hexdigest()[:24]
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,18 @@ class CellResult:
     """Whether it was found on disk instead of computed."""
 
 
+_NOT_USED = frozenset({"cli", "collect", "report", "serve", "testing"})
+"""Parts of the package that no cell imports."""
+
+
 @cache
-def _code_hash() -> str:
+def code_hash() -> str:
+    """Return the hash of the code that cells rest on, and of the versions of what it rests on."""
     package = Path(__file__).resolve().parent.parent
     versions = [version(name) for name in ("numpy", "scipy", "scikit-learn", "lightgbm")]
     digest = hashlib.sha256("\n".join(versions).encode())
     for path in sorted(package.rglob("*.py")):
-        if "cli" not in path.relative_to(package).parts:
+        if path.relative_to(package).parts[0] not in _NOT_USED:
             digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -7,8 +7,8 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,9 @@ from prompt_oirl.reproduction import (
     published,
     unseen_prompts,
 )
-from prompt_oirl.reproduction.cells import Cell, CellResult, Settings, compute_cells
+from prompt_oirl.reproduction.cells import Cell, CellResult, Settings, code_hash, compute_cells
 from prompt_oirl.reproduction.figures import draw_figures
-from prompt_oirl.reproduction.rows import FIELDS, ResultRow, write_rows
+from prompt_oirl.reproduction.rows import FIELDS, ResultRow, read_rows, write_rows
 
 __all__ = ["TABLES", "Reproduction", "reproduce"]
 
@@ -82,7 +82,8 @@ def reproduce(
         data: The data folder.
         out: Where results go: `results.jsonl`, `tables/`, `figures/`, `manifest.json`.
         fast: One fold seed and all six prompts only.
-        only: Names of the tables wanted; all of them if empty.
+        only: Names of the tables wanted; all of them if empty. Rows of the others that are in the folder already stay
+            there, if they are of the same data and settings.
         seed: First fold seed.
         jobs: Worker processes.
         progress: Called after each cell with its result, the number done, and the number of all.
@@ -108,14 +109,41 @@ def reproduce(
         results.append(result)
         if progress is not None:
             progress(result, len(results), len(cells))
+    earlier = _Earlier.of(out, settings, hashes, leave_out=wanted)
     rows = _gather(results, cells, wanted)
-    _write_tables(rows, out)
-    figures = _draw(rows, out / "figures")
+    _write_tables(_ordered([*rows, *earlier.rows]), out)
+    figures = _draw(_ordered([*rows, *earlier.rows]), out / "figures")
     seconds = time.perf_counter() - start
     n_kept = sum(result.was_kept for result in results)
     if n_kept < len(results) or not (out / "manifest.json").exists():
-        _write_manifest(out / "manifest.json", settings, wanted, results, hashes, seconds, jobs)
+        _write_manifest(out / "manifest.json", settings, wanted, results, hashes, seconds, jobs, earlier)
     return Reproduction(out, tuple(rows), len(results) - n_kept, n_kept, seconds, tuple(figures))
+
+
+@dataclass(frozen=True)
+class _Earlier:
+    """What an earlier run into the same folder has left of other tables."""
+
+    rows: Sequence[ResultRow] = ()
+    costs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    wall_seconds: float = 0.0
+
+    @classmethod
+    def of(cls, out: Path, settings: Settings, hashes: dict[str, str], *, leave_out: Sequence[str]) -> _Earlier:
+        """Read what is there of the same data and settings."""
+        try:
+            manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+            if manifest["data"] != hashes or manifest["settings"] != asdict(settings):
+                return cls()
+            costs = {name: cost for name, cost in manifest["tables"].items() if name in TABLES}
+            rows = [row for row in read_rows(out / "results.jsonl") if row.table in costs]
+            return cls(
+                [row for row in rows if row.table not in leave_out],
+                {name: cost for name, cost in costs.items() if name not in leave_out},
+                float(manifest["wall_seconds"]),
+            )
+        except (OSError, ValueError, KeyError, TypeError):
+            return cls()
 
 
 def _gather(results: Iterable[CellResult], cells: Sequence[Cell], wanted: Sequence[str]) -> list[ResultRow]:
@@ -123,6 +151,10 @@ def _gather(results: Iterable[CellResult], cells: Sequence[Cell], wanted: Sequen
     rows_of = {result.cell.id: result.rows for result in results}
     rows = [row for cell in cells for row in rows_of[cell.id] if row.table in wanted]
     rows += published.headline_rows(rows) if "published" in wanted else []
+    return _ordered(rows)
+
+
+def _ordered(rows: Sequence[ResultRow]) -> list[ResultRow]:
     order = {name: position for position, name in enumerate(TABLES)}
     return sorted(rows, key=lambda row: (order[row.table], row.llm, row.dataset, row.protocol, -(row.k or 0)))
 
@@ -168,14 +200,17 @@ def _write_manifest(
     hashes: dict[str, str],
     seconds: float,
     jobs: int,
+    earlier: _Earlier,
 ) -> None:
     packages = ("prompt-oirl", "numpy", "scipy", "scikit-learn", "lightgbm", "xgboost-cpu")
+    costs = {name: _costs([each for each in results if each.cell.table == name]) for name in wanted}
+    tables = {name: {**earlier.costs, **costs}[name] for name in TABLES if name in {**earlier.costs, **costs}}
     manifest: dict[str, Any] = {
         "settings": asdict(settings),
-        "tables": {name: _costs([each for each in results if each.cell.table == name]) for name in wanted},
+        "tables": tables,
         "jobs": jobs,
-        "wall_seconds": round(seconds + _wall_seconds_so_far(path, hashes), 1),
-        "cpu_seconds": round(sum(result.seconds for result in results), 1),
+        "wall_seconds": round(seconds + earlier.wall_seconds, 1),
+        "cpu_seconds": round(sum(cost["seconds"] for cost in tables.values()), 1),
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in packages},
         "data": hashes,
     }
@@ -183,20 +218,12 @@ def _write_manifest(
         temporary.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 
 
-def _wall_seconds_so_far(manifest: Path, hashes: dict[str, str]) -> float:
-    """Return the wall time of earlier runs into the same folder from the same data: a stopped run goes on."""
-    try:
-        earlier = json.loads(manifest.read_text(encoding="utf-8"))
-        return float(earlier["wall_seconds"]) if earlier["data"] == hashes else 0.0
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0.0
-
-
-def _costs(results: Sequence[CellResult]) -> dict[str, float]:
+def _costs(results: Sequence[CellResult]) -> dict[str, Any]:
     return {
         "cells": len(results),
         "seconds": round(sum(result.seconds for result in results), 1),
         "peak_mib": max((round(result.peak_mib, 1) for result in results), default=0.0),
+        "code": code_hash()[:12],
     }
 
 

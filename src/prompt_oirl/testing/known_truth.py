@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from prompt_oirl.arrays import FloatArray
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import ParameterError
-from prompt_oirl.evaluation import CrossValidation, Estimate, cross_validate, gain
+from prompt_oirl.evaluation import CrossValidation, Estimate, average_gain, cross_validate, gain
 from prompt_oirl.evaluation.headroom import Headroom, headroom
 from prompt_oirl.evaluation.headroom.blocked_logs import BlockedLogs
 from prompt_oirl.evaluation.headroom.trials_choice import TrialsChoice
@@ -109,26 +109,36 @@ def held_out_gain(world: TypedWorld) -> Measured:
     return Measured(gain(test, choices, baseline, groups=test.groups()), world.true_gain(policy, single))
 
 
-def cross_validated(
-    world: TypedWorld, make_policy: Callable[[Demonstrations], BestOfN] = best_by_type
-) -> tuple[CrossValidation, float]:
-    """Return out-of-fold choices, and the mean true gain of the folds' policies, each weighted by what it chose for."""
+def cross_validated(world: TypedWorld, *, seed: int = 0) -> tuple[CrossValidation, float]:
+    """Return out-of-fold choices, and the mean true gain of the folds' policies, each weighted by what it chose for.
+
+    Args:
+        world: With the logs.
+        seed: Of the folds.
+    """
     gains: list[float] = []
 
     def make(training: Demonstrations) -> BestOfN:
-        policy = make_policy(training)
+        policy = best_by_type(training)
         gains.append(world.true_gain(policy, BestSinglePrompt.chosen_on(training)))
         return policy
 
-    made = cross_validate(make, world.demonstrations, seed=0)
+    made = cross_validate(make, world.demonstrations, seed=seed)
     weights = np.bincount(made.folds, weights=world.demonstrations.repeats)
     return made, float(np.average(gains, weights=weights))
 
 
-def cross_validated_gain(world: TypedWorld) -> Measured:
-    """Measure the cross-validated gain; the truth is the mean gain of the folds' policies."""
-    made, truth = cross_validated(world)
-    return Measured(gain(world.demonstrations, made.choices, made.baseline, groups=made.groups), truth)
+def cross_validated_gain(world: TypedWorld, *, n_seeds: int = 1) -> Measured:
+    """Measure the cross-validated gain; the truth is the mean gain of the folds' policies.
+
+    Args:
+        world: With the logs.
+        n_seeds: Seeds of the folds to average over.
+    """
+    made, truths = zip(*(cross_validated(world, seed=seed) for seed in range(n_seeds)), strict=True)
+    pairs = [(each.choices, each.baseline) for each in made]
+    found = average_gain(world.demonstrations, pairs, groups=made[0].groups)
+    return Measured(found, float(np.mean(truths)))
 
 
 BY_TYPE = tuple(Candidate(name, TypeMeans(name), _HEAD_STARTS) for name in ATTRIBUTES)

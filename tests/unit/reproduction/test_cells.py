@@ -89,7 +89,7 @@ def test_a_change_of_parameters_or_data_or_code_computes_anew(
     assert calls(data) == {"a": 2}
     run("a", data_hash="other")
     assert calls(data) == {"a": 3}
-    monkeypatch.setattr(cells_module, "_code_hash", lambda: "other code")
+    monkeypatch.setattr(cells_module, "code_hash", lambda: "other code")
     run("a")
     assert calls(data) == {"a": 4}
     monkeypatch.undo()
@@ -102,21 +102,20 @@ def test_the_former_state_is_still_there_after_a_change(run: Run, data: Path) ->
     assert calls(data) == {"a": 2}
 
 
-def test_the_code_hash_is_of_the_package_without_its_command_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_code_hash_is_of_what_cells_rest_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "package"
-    for name in ("reproduction/cells.py", "cli/app.py", "policies.py"):
+    for name in ("reproduction/cells.py", "cli/app.py", "serve/app.py", "policies.py"):
         (package / name).parent.mkdir(parents=True, exist_ok=True)
         (package / name).write_text(name, encoding="utf-8")
     monkeypatch.setattr(cells_module, "__file__", str(package / "reproduction" / "cells.py"))
 
     def code_hash() -> str:
-        return cells_module._code_hash.__wrapped__()
+        return cells_module.code_hash.__wrapped__()
 
     before = code_hash()
-    (package / "cli" / "app.py").write_text("changed", encoding="utf-8")
-    assert code_hash() == before
+    for unused in ("cli", "serve"):
+        (package / unused / "app.py").write_text("changed", encoding="utf-8")
+        assert code_hash() == before
     (package / "policies.py").write_text("changed", encoding="utf-8")
     assert code_hash() != before
 

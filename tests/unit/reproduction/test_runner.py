@@ -104,6 +104,27 @@ def test_one_table_only_then_all_of_them(data: Path, tmp_path: Path) -> None:
     assert (every.n_computed, every.n_kept) == (1, 2)
 
 
+def test_one_table_only_leaves_the_others_as_they_are(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    every = reproduce(data, out)
+    costs = json.loads((out / "manifest.json").read_text(encoding="utf-8"))["tables"]
+    (out / "cells").rename(tmp_path / "forgotten")
+    only = reproduce(data, out, only=("first",))
+    assert {row.table for row in only.rows} == {"first"}
+    assert tuple(read_rows(out / "results.jsonl")) == every.rows
+    assert sorted(path.name for path in (out / "tables").iterdir()) == ["first.csv", "second.csv"]
+    manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+    assert list(manifest["tables"]) == ["second", "first"]
+    assert manifest["tables"]["second"] == costs["second"]
+
+
+def test_tables_of_other_data_or_settings_are_not_kept(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    reproduce(data, out)
+    reproduce(data, out, only=("first",), seed=1)
+    assert {row.table for row in read_rows(out / "results.jsonl")} == {"first"}
+
+
 def test_other_data_or_another_seed_are_computed_anew(data: Path, tmp_path: Path) -> None:
     reproduce(data, tmp_path / "out", only=("first",))
     assert reproduce(data, tmp_path / "out", only=("first",), seed=1).n_computed == 2
