@@ -216,8 +216,8 @@ def print_evaluation(evaluation: Evaluation) -> None:
     )
     left_out = f"; {gain.n_left_out} queries left out" if gain.n_left_out else ""
     out.print(f"on {gain.n_queries} queries in {gain.n_groups} groups, {gain.n_trials} trials{left_out}")
-    if gain.has_few_groups:
-        out.print("These are too few groups to trust the interval: evaluate on more distinct queries.")
+    if gain.caveat is not None:
+        out.print(f"Beware: {gain.caveat}. Evaluate on more distinct queries.", markup=False)
     out.print(
         f"The luckiest choice on these very samples would succeed {100 * evaluation.regret.value:.1f} points more "
         "often, sampling noise included."

@@ -18,6 +18,7 @@ IntervalMethod = Literal["normal", "bootstrap"]
 """`normal`: cluster-robust standard error and Student's t. `bootstrap`: percentiles over resampled groups."""
 
 _FEW_GROUPS = 30
+_DOMINANT = 0.5
 _N_RESAMPLES = 2000
 _N_RESAMPLES_AT_ONCE = 250
 
@@ -55,6 +56,9 @@ class Estimate:
 
     method: IntervalMethod = "normal"
 
+    largest_group_share: float = 0.0
+    """Share of the weight that the largest group has; 0 where it is not known."""
+
     def __post_init__(self) -> None:
         numbers = (self.value, self.low, self.high)
         if not all(math.isfinite(number) for number in numbers) or self.low > self.high:
@@ -65,13 +69,29 @@ class Estimate:
         """Whether there are fewer than 30 groups: too few to trust that the interval covers as often as it says."""
         return self.n_groups < _FEW_GROUPS
 
+    @property
+    def has_dominant_group(self) -> bool:
+        """Whether one group has more than half of the weight, so that the interval says little of other queries."""
+        return self.largest_group_share > _DOMINANT
+
+    @property
+    def caveat(self) -> str | None:
+        """Why the interval is not to be trusted, in a clause; None where nothing speaks against it."""
+        if self.has_few_groups:
+            return f"{self.n_groups} groups are too few to trust the interval"
+        if self.has_dominant_group:
+            return (
+                f"one group is {self.largest_group_share:.0%} of the data, which hardly says anything of other queries"
+            )
+        return None
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON can hold them."""
         return asdict(self)
 
     def __str__(self) -> str:
         left_out = f", {self.n_left_out} left out" if self.n_left_out else ""
-        few = ", too few to trust the interval" if self.has_few_groups else ""
+        few = f"; {self.caveat}" if self.caveat else ""
         return (
             f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}] "
             f"({self.level:.0%} interval, {self.n_queries} queries in {self.n_groups} groups{left_out}{few})"
@@ -135,6 +155,9 @@ class _GroupSums:
 
     n_varying: int
     """Groups with an outcome that can vary."""
+
+    largest_share: float
+    """Of the weight, the share of the group that has most."""
 
     @property
     def ratio(self) -> float:
@@ -211,6 +234,7 @@ def estimate(
         n_trials=outcomes.n_trials,
         n_left_out=int((~kept).sum()),
         method=method,
+        largest_group_share=sums.largest_share,
     )
 
 
@@ -251,4 +275,5 @@ def _group_sums(outcomes: Outcomes, kept: BoolArray, per: FloatArray) -> _GroupS
         if n_varying
         else 0.0,
         n_varying=n_varying,
+        largest_share=float(np.bincount(groups, weights=weights).max() / weights.sum()),
     )

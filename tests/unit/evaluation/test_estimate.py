@@ -180,3 +180,14 @@ def test_the_pseudo_query_weighs_what_it_is_given() -> None:
     wider = estimate(Outcomes(made.values, made.weights, made.groups, 4, pseudo_weight=3.0))
     assert wider.value == open_by_one.value == 1
     assert wider.high - wider.low == pytest.approx(3 * (open_by_one.high - open_by_one.low))
+
+
+def test_a_group_of_more_than_half_of_the_data_is_a_caveat() -> None:
+    groups = np.append(np.zeros(60, int), np.arange(1, 41))
+    found = estimate(outcomes(np.arange(100) % 2, groups=groups))
+    assert found.largest_group_share == pytest.approx(0.6)
+    assert found.has_dominant_group
+    assert "one group is 60% of the data" in str(found)
+    even = estimate(outcomes(np.arange(100) % 2, groups=np.repeat(np.arange(50), 2)))
+    assert even.caveat is None
+    assert str(even).endswith("in 50 groups)")

@@ -27,7 +27,7 @@ def ends_or_nothing(estimate: Estimate | None) -> tuple[float | None, float | No
 def rests_on(estimate: Estimate) -> str:
     """Return what an estimate rests on, for a caption."""
     left_out = f", {count(estimate.n_left_out)} queries left out" if estimate.n_left_out else ""
-    few = ". Fewer than 30 groups: too few to trust the interval" if estimate.has_few_groups else ""
+    few = f". Beware: {estimate.caveat}" if estimate.caveat else ""
     return (
         f"n = {count(estimate.n_queries)} queries in {count(estimate.n_groups)} groups of near-duplicates, "
         f"{count(estimate.n_trials)} trials{left_out}; {percent(estimate.level, 0)} intervals{few}."
