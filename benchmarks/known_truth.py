@@ -154,7 +154,7 @@ def of_default_candidates(kind: str, seed: int) -> Iterator[Outcome]:
 
 
 def of_off_policy(_: str, seed: int) -> Iterator[Outcome]:
-    world = replace(TypedWorld.of_kind("strong", seed), n_queries=8000, repeats=(2, 2))
+    world = replace(TypedWorld.of_kind("strong", seed), n_queries=4000, repeats=(2, 2))
     for estimator, measured in off_policy_gains(world).items():
         for of, each in zip(("value", "gain"), measured, strict=True):
             yield f"{estimator}_{of}_bias", 100 * each.error
@@ -180,9 +180,9 @@ STUDIES = {
     "single_trials": Study(of_single_trials, (f"{NULL}, single trials",)),
     "power": Study(of_power, tuple(POWER), one_in=4),
     "selection": Study(of_selection, ALL_KINDS),
-    "default_candidates": Study(of_default_candidates, (MIXED,)),
-    "default_candidates_without_interaction": Study(of_default_candidates, (NULL,), one_in=2),
-    "off_policy": Study(of_off_policy, ("16000 decisions, ε-greedy with ε = 0.3",)),
+    "default_candidates": Study(of_default_candidates, (MIXED,), one_in=2),
+    "default_candidates_without_interaction": Study(of_default_candidates, (NULL,), one_in=4),
+    "off_policy": Study(of_off_policy, ("8000 decisions, ε-greedy with ε = 0.3",)),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prompt_oirl.evaluation.agreement import OutcomeCorrelation, outcome_correlation
 from prompt_oirl.evaluation.classification import Classification, classify
 from prompt_oirl.evaluation.cost import CostCurve, CostPoint, SelfCritiqueCost, cost_curve, prompt_tokens
-from prompt_oirl.evaluation.cross_validation import CrossValidation, cross_validate
+from prompt_oirl.evaluation.cross_validation import CrossValidation, cross_validate, cross_validated_gain
 from prompt_oirl.evaluation.data_size import DataSizeCurve, DataSizePoint, Extrapolation, data_size_curve
 from prompt_oirl.evaluation.estimate import Estimate, IntervalMethod
 from prompt_oirl.evaluation.evaluation import Evaluation, evaluate
@@ -91,6 +91,7 @@ __all__ = [
     "classify",
     "cost_curve",
     "cross_validate",
+    "cross_validated_gain",
     "data_size_curve",
     "detectable_gain",
     "detectable_headroom",

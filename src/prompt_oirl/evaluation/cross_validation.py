@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from prompt_oirl.arrays import IntArray
 from prompt_oirl.demonstrations import Demonstrations
+from prompt_oirl.errors import ParameterError
+from prompt_oirl.evaluation.estimate import Estimate, IntervalMethod
+from prompt_oirl.evaluation.values import average_gain
 from prompt_oirl.policies import BestSinglePrompt, Policy
 from prompt_oirl.splits import Grouping, grouped_folds
 
-__all__ = ["CrossValidation", "cross_validate"]
+__all__ = ["CrossValidation", "cross_validate", "cross_validated_gain"]
 
 
 @dataclass(frozen=True, eq=False)
 class CrossValidation:
-    """Out-of-fold choices; `gain(demonstrations, cv.choices, cv.baseline, groups=cv.groups)` is what they are worth."""
+    """Out-of-fold choices; `cross_validated_gain` says what they are worth."""
 
     choices: IntArray
     """(n_queries,) index into `demonstrations.prompts` of the prompt chosen by the policy made on the other folds."""
@@ -34,6 +37,11 @@ class CrossValidation:
     seed: int
     """Of the folds."""
 
+    @property
+    def n_folds(self) -> int:
+        """Number of folds."""
+        return len(np.unique(self.folds))
+
 
 def cross_validate(
     make_policy: Callable[[Demonstrations], Policy],
@@ -45,7 +53,7 @@ def cross_validate(
 ) -> CrossValidation:
     """Choose for each fold's queries with a policy made on the other folds.
 
-    One seed of the folds is no result: average over at least five with `average_gain`.
+    One seed of the folds is no result: average over at least five with `cross_validated_gain`.
 
     Args:
         make_policy: Makes a policy of training demonstrations, and may look at nothing else.
@@ -68,3 +76,37 @@ def cross_validate(
         baseline[test] = BestSinglePrompt.chosen_on(training).choose(queries, demonstrations.prompts)
         folds[test] = fold
     return CrossValidation(choices=choices, baseline=baseline, folds=folds, groups=groups, seed=seed)
+
+
+def cross_validated_gain(
+    demonstrations: Demonstrations,
+    runs: Sequence[CrossValidation],
+    *,
+    level: float = 0.95,
+    method: IntervalMethod = "normal",
+    seed: int = 0,
+) -> Estimate:
+    """Estimate the mean gain over cross-validations of the same demonstrations; see `average_gain`.
+
+    Args:
+        demonstrations: What was cross-validated on.
+        runs: One or more seeds of the same number of folds, of groups made alike. A run of a single fold is no
+            cross-validation: its policy learnt from other data.
+        level: Coverage aimed at.
+        method: How the interval is made; see `estimate`.
+        seed: Of the bootstrap.
+
+    Raises:
+        ParameterError: There is no run, or the runs have different numbers of folds.
+        DataError: Fewer than two groups of queries have trials of both prompts.
+    """
+    n_folds = {run.n_folds for run in runs}
+    if len(n_folds) != 1:
+        raise ParameterError(
+            f"runs with {sorted(n_folds)} folds: at least one run is needed, and as many folds in each"
+        )
+    pairs = [(run.choices, run.baseline) for run in runs]
+    of_folds = runs[0].n_folds if runs[0].n_folds > 1 else None
+    return average_gain(
+        demonstrations, pairs, groups=runs[0].groups, n_folds=of_folds, level=level, method=method, seed=seed
+    )

@@ -13,14 +13,16 @@ from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import DataError, LeakageError, ParameterError
 from prompt_oirl.evaluation import (
     CrossValidation,
-    average_gain,
+    Estimate,
     chosen_rewards,
+    cross_validated_gain,
     policy_value,
     random_prompt_value,
     win_map,
 )
 from prompt_oirl.evaluation.cost import CostCurve, cost_curve, prompt_tokens
 from prompt_oirl.evaluation.data_size import DataSizeCurve, data_size_curve
+from prompt_oirl.evaluation.estimate import IntervalMethod
 from prompt_oirl.evaluation.headroom import Headroom, headroom
 from prompt_oirl.evaluation.portfolio import Portfolio, portfolio
 from prompt_oirl.evaluation.risk_coverage import RiskCoverage, risk_coverage
@@ -226,15 +228,9 @@ class _Parts:
         return GainFindings(
             value=policy_value(self.judged, first.choices, groups=groups, within=paired, level=level),
             baseline_value=policy_value(self.judged, first.baseline, groups=groups, within=paired, level=level),
-            gain=average_gain(self.judged, pairs, groups=groups, level=level),
-            gain_by_bootstrap=average_gain(
-                self.judged, pairs, groups=groups, level=level, method="bootstrap", seed=self.options.seed
-            ),
-            gain_without_rule=(
-                average_gain(self.judged, _pairs(found.without_rule), groups=groups, level=level)
-                if found.without_rule
-                else None
-            ),
+            gain=self._gain_of(found.runs),
+            gain_by_bootstrap=self._gain_of(found.runs, method="bootstrap"),
+            gain_without_rule=self._gain_of(found.without_rule) if found.without_rule else None,
             random_prompt=random_prompt_value(self.judged, groups=groups, level=level),
             share_switched=float(
                 np.average(
@@ -245,6 +241,10 @@ class _Parts:
             n_runs=len(found.runs),
             reward_model=found.reward_model,
         )
+
+    def _gain_of(self, runs: Sequence[CrossValidation], *, method: IntervalMethod = "normal") -> Estimate:
+        options = self.options
+        return cross_validated_gain(self.judged, runs, level=options.level, method=method, seed=options.seed)
 
     def selection(self) -> Selection | Missing:
         if self._found.selection is None:

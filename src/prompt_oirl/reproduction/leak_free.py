@@ -21,7 +21,7 @@ from prompt_oirl.reproduction.cells import Cell, Settings
 from prompt_oirl.reproduction.logged import load_logged
 from prompt_oirl.reproduction.methods import METHODS, SLOW_METHODS
 from prompt_oirl.reproduction.rows import ResultRow
-from prompt_oirl.reproduction.shared import ADVANTAGE, LOGISTIC, SharedFit, shared_folds
+from prompt_oirl.reproduction.shared import ADVANTAGE, LOGISTIC, N_FOLDS, SharedFit, shared_folds
 from prompt_oirl.sources.questions import DATASETS
 from prompt_oirl.sources.selection_arrays import LLMS
 
@@ -64,7 +64,9 @@ def compute_method(data: Path, parameters: Mapping[str, Any]) -> list[ResultRow]
     """Compute one method's row with all prompts, averaged over the fold seeds."""
     demonstrations, place = load_logged(data, parameters, table="leak_free")
     make_policy, by = (METHODS | SLOW_METHODS)[parameters["method"]], parameters["by"]
-    runs = [cross_validate(make_policy, demonstrations, by=by, seed=seed) for seed in parameters["seeds"]]
+    runs = [
+        cross_validate(make_policy, demonstrations, by=by, n_folds=N_FOLDS, seed=seed) for seed in parameters["seeds"]
+    ]
     choices = [(run.choices, run.baseline) for run in runs]
     place |= {"method": parameters["method"], "seeds": ",".join(map(str, parameters["seeds"]))}
     return [_row(demonstrations, choices, place)]
@@ -116,7 +118,7 @@ def _subset_rows(
         for method in methods
     ]
     oracle = [(oracle_choices(demonstrations), of_seed["best_single"][1]) for of_seed in of_seeds]
-    rows.append(_row(demonstrations, oracle, {**place, "method": "oracle"}))
+    rows.append(_row(demonstrations, oracle, {**place, "method": "oracle"}, n_folds=None))
     by = place["protocol"].removeprefix("by_")
     value = random_prompt_value(demonstrations, groups=demonstrations.groups(by))
     rows.append(
@@ -128,10 +130,16 @@ def _subset_rows(
     return rows
 
 
-def _row(demonstrations: Demonstrations, choices: Sequence[Choices], place: Mapping[str, Any]) -> ResultRow:
+def _row(
+    demonstrations: Demonstrations,
+    choices: Sequence[Choices],
+    place: Mapping[str, Any],
+    *,
+    n_folds: int | None = N_FOLDS,
+) -> ResultRow:
     groups = demonstrations.groups(place["protocol"].removeprefix("by_"))
-    gain = average_gain(demonstrations, choices, groups=groups)
-    bootstrap = average_gain(demonstrations, choices, groups=groups, method="bootstrap")
+    gain = average_gain(demonstrations, choices, groups=groups, n_folds=n_folds)
+    bootstrap = average_gain(demonstrations, choices, groups=groups, n_folds=n_folds, method="bootstrap")
     values = [policy_value(demonstrations, chosen, groups=groups).value for chosen, _ in choices]
     return ResultRow(
         **place, value=float(np.mean(values)), gain=gain.value, low=gain.low, high=gain.high,

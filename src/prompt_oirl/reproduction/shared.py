@@ -21,10 +21,13 @@ from prompt_oirl.recommender.candidates import default_candidates
 from prompt_oirl.selection import Candidate, held_out_scores, select_by_scores
 from prompt_oirl.splits import Grouping, grouped_folds
 
-__all__ = ["ADVANTAGE", "LOGISTIC", "SharedFit", "shared_folds"]
+__all__ = ["ADVANTAGE", "LOGISTIC", "N_FOLDS", "SharedFit", "shared_folds"]
 
 ADVANTAGE, LOGISTIC = "kernel_advantage", "logistic"
 """Names of the default candidates."""
+
+N_FOLDS = 5
+"""Of the cross-validation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,9 +89,9 @@ class SharedFit:
 
 
 def shared_folds(demonstrations: Demonstrations, *, by: Grouping, seed: int) -> list[tuple[IntArray, SharedFit]]:
-    """Return, for each of five folds, the indices of its test queries and the fit on the other folds."""
+    """Return, for each fold, the indices of its test queries and the fit on the other folds."""
     weights = demonstrations.repeats.astype(np.float64)
-    folds = grouped_folds(demonstrations.groups(by), 5, seed=seed, weights=weights)
+    folds = grouped_folds(demonstrations.groups(by), N_FOLDS, seed=seed, weights=weights)
     return [
         (test, SharedFit.of(demonstrations.select_queries(train), demonstrations.select_queries(test), by=by))
         for train, test in folds

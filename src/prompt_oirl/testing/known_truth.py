@@ -10,7 +10,8 @@ import numpy as np
 from prompt_oirl.arrays import FloatArray
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import ParameterError
-from prompt_oirl.evaluation import CrossValidation, Estimate, average_gain, cross_validate, gain
+from prompt_oirl.evaluation import CrossValidation, Estimate, cross_validate, gain
+from prompt_oirl.evaluation import cross_validated_gain as estimate_cross_validated_gain
 from prompt_oirl.evaluation.headroom import Headroom, headroom
 from prompt_oirl.evaluation.headroom.blocked_logs import BlockedLogs
 from prompt_oirl.evaluation.headroom.trials_choice import TrialsChoice
@@ -136,8 +137,7 @@ def cross_validated_gain(world: TypedWorld, *, n_seeds: int = 1) -> Measured:
         n_seeds: Seeds of the folds to average over.
     """
     made, truths = zip(*(cross_validated(world, seed=seed) for seed in range(n_seeds)), strict=True)
-    pairs = [(each.choices, each.baseline) for each in made]
-    found = average_gain(world.demonstrations, pairs, groups=made[0].groups)
+    found = estimate_cross_validated_gain(world.demonstrations, made)
     return Measured(found, float(np.mean(truths)))
 
 

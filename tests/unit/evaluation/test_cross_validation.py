@@ -9,7 +9,7 @@ import pytest
 from prompt_oirl.arrays import IntArray
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import ParameterError
-from prompt_oirl.evaluation import average_gain, cross_validate, gain
+from prompt_oirl.evaluation import average_gain, cross_validate, cross_validated_gain, gain
 from prompt_oirl.policies import BestSinglePrompt
 from prompt_oirl.records import Prompt, Query
 from prompt_oirl.splits import query_template
@@ -68,3 +68,42 @@ def test_seeds_are_averaged_over_the_same_queries(logs: Demonstrations) -> None:
 def test_folds_need_groups(logs: Demonstrations) -> None:
     with pytest.raises(ParameterError, match="5 folds need at least 5 groups"):
         cross_validate(SaysWhetherSeen, logs.select_queries(np.arange(3)), seed=0)
+
+
+@dataclass
+class Alternates:
+    """Chooses one of two prompts by the length of the query."""
+
+    train: Demonstrations
+
+    def choose(self, queries: Sequence[Query], prompts: Sequence[Prompt]) -> IntArray:
+        return np.array([len(query.text) % 2 for query in queries])
+
+
+@pytest.mark.parametrize(("n_folds", "seeds"), [(5, (0,)), (4, (0,)), (5, (0, 1, 2))])
+def test_the_interval_allows_for_what_folds_share(logs: Demonstrations, n_folds: int, seeds: tuple[int, ...]) -> None:
+    runs = [cross_validate(Alternates, logs, n_folds=n_folds, seed=seed) for seed in seeds]
+    found = cross_validated_gain(logs, runs)
+    singles = [gain(logs, run.choices, run.baseline, groups=run.groups) for run in runs]
+    variance = np.mean([(single.high - single.value) ** 2 for single in singles])
+    assert found.value == pytest.approx(np.mean([single.value for single in singles]), abs=5e-3)
+    expected = np.sqrt(variance * (1 / len(seeds) + n_folds / (n_folds - 1)))
+    assert found.high - found.value == pytest.approx(expected)
+    assert found.value - found.low == pytest.approx(expected)
+    by_bootstrap = cross_validated_gain(logs, runs, method="bootstrap")
+    assert by_bootstrap.high - by_bootstrap.low == pytest.approx(2 * expected, rel=0.15)
+
+
+def test_where_nothing_is_chosen_otherwise_the_interval_stays_closed(logs: Demonstrations) -> None:
+    found = cross_validated_gain(logs, [cross_validate(BestSinglePrompt.chosen_on, logs, seed=0)])
+    assert (found.low, found.value, found.high) == (0.0, 0.0, 0.0)
+
+
+def test_runs_must_have_as_many_folds(logs: Demonstrations) -> None:
+    runs = [cross_validate(Alternates, logs, n_folds=n, seed=0) for n in (4, 5)]
+    with pytest.raises(ParameterError, match=r"runs with \[4, 5\] folds"):
+        cross_validated_gain(logs, runs)
+    with pytest.raises(ParameterError, match="at least one run"):
+        cross_validated_gain(logs, [])
+    with pytest.raises(ParameterError, match="n_folds=1"):
+        average_gain(logs, [(runs[0].choices, runs[0].baseline)], groups=runs[0].groups, n_folds=1)

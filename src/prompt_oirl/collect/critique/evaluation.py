@@ -127,8 +127,10 @@ def evaluate_critique(
     return CritiqueEvaluation(
         value=value,
         baseline_value=baseline_value,
-        gain=average_gain(of_kept, runs, groups=groups, level=level),
-        gain_by_bootstrap=average_gain(of_kept, runs, groups=groups, level=level, method="bootstrap", seed=seed),
+        gain=average_gain(of_kept, runs, groups=groups, n_folds=n_folds, level=level),
+        gain_by_bootstrap=average_gain(
+            of_kept, runs, groups=groups, n_folds=n_folds, level=level, method="bootstrap", seed=seed
+        ),
         by=by,
         n_incomplete=demonstrations.n_queries - len(kept),
         n_without_critique=int(np.isnan(confidence).all(axis=1).sum()),

@@ -9,14 +9,14 @@ import numpy as np
 
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import ParameterError
-from prompt_oirl.evaluation.cross_validation import CrossValidation
+from prompt_oirl.evaluation.cross_validation import CrossValidation, cross_validated_gain
 from prompt_oirl.evaluation.estimate import Estimate, Outcomes
 from prompt_oirl.evaluation.headroom.blocked_logs import BlockedLogs
 from prompt_oirl.evaluation.headroom.bounds import ceiling, gain_by_trials, perfect_gain
 from prompt_oirl.evaluation.headroom.power_of_logs import PowerStatement, power_of_logs
 from prompt_oirl.evaluation.headroom.significance import p_value_over_all
 from prompt_oirl.evaluation.headroom.variance import VarianceComponents, components
-from prompt_oirl.evaluation.values import chosen_rewards, gain
+from prompt_oirl.evaluation.values import chosen_rewards
 from prompt_oirl.splits import Grouping
 
 __all__ = ["Headroom", "headroom"]
@@ -182,5 +182,5 @@ def _by_policy(
         Outcomes(rewards - demonstrations.rewards[:, prompt], weights, groups, 0, can_vary=policy.choices != prompt)
         for prompt in np.flatnonzero(demonstrations.trials.any(axis=0))
     )
-    estimated = gain(demonstrations, policy.choices, policy.baseline, groups=groups, level=level)
+    estimated = cross_validated_gain(demonstrations, [policy], level=level)
     return estimated, p_value_over_all(gains)
