@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet
 import pytest
 
@@ -146,7 +147,7 @@ def test_no_more_than_the_server_takes_are_in_flight(make_grid, tmp_path: Path) 
         refused = llm.by_status[429]
     assert collected.spending.answered == grid.n_cells
     assert 0 < refused < grid.n_cells / 4, "it goes on asking for more than the server takes"
-    assert max(progress.limit for progress in seen[len(seen) // 2 :]) <= 16
+    assert np.median([progress.limit for progress in seen[len(seen) // 2 :]]) <= 12
 
 
 def test_a_server_that_has_gone_down_is_given_up(make_grid, read_run, tmp_path: Path) -> None:

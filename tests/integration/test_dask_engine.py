@@ -79,7 +79,7 @@ def test_a_killed_workers_chunk_is_bought_by_another(
     cluster: Any, make_grid, cli, read_run, wait_until, tmp_path: Path
 ) -> None:
     grid, run = make_grid(60), tmp_path / "run"
-    with SimulatedLLM([WorldAnswerer(grid.world)], faults=Faults(latency=0.05)) as llm:
+    with SimulatedLLM([WorldAnswerer(grid.world)], faults=Faults(latency=0.2)) as llm:
 
         def kill() -> None:
             wait_until(lambda: llm.requests > grid.n_cells // 3)

@@ -65,13 +65,19 @@ def test_a_head_start_makes_fewer_changes(world: SyntheticWorld) -> None:
 
 
 @pytest.mark.parametrize("interaction", [0.0, 1.0])
-@pytest.mark.parametrize("missing", [0.0, 0.3])
-def test_the_additive_model_gains_exactly_nothing(interaction: float, missing: float) -> None:
-    logs = SyntheticWorld(n_queries=400, interaction=interaction, missing=missing, seed=4).demonstrations
+def test_the_additive_model_gains_exactly_nothing_on_complete_logs(interaction: float) -> None:
+    logs = SyntheticWorld(n_queries=400, interaction=interaction, missing=0, unparsable=0, seed=4).demonstrations
     found = cross_validate(lambda train: BestOfN(AdditiveModel().fit(train)), logs, n_folds=3, seed=0)
     measured = gain(logs, found.choices, found.baseline, groups=found.groups)
     assert np.array_equal(found.choices, found.baseline)
     assert (measured.value, measured.low, measured.high) == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("interaction", [0.0, 1.0])
+def test_the_additive_model_chooses_one_prompt_for_all(interaction: float) -> None:
+    logs = SyntheticWorld(n_queries=400, interaction=interaction, missing=0.3, seed=4).demonstrations
+    found = cross_validate(lambda train: BestOfN(AdditiveModel().fit(train)), logs, n_folds=3, seed=0)
+    assert [len(set(found.choices[found.folds == fold])) for fold in range(3)] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("model", [Lookup(), PromptMeans()], ids=["look-up", "prompt means"])
