@@ -24,6 +24,7 @@ from prompt_oirl.runs.configuration import RunConfiguration
 from prompt_oirl.runs.run import Run
 from prompt_oirl.testing import Faults, SimulatedLLM, SyntheticWorld, WorldAnswerer
 
+dask = pytest.importorskip("dask", reason="dask is not installed: pip install 'prompt-oirl[dask]'")
 distributed = pytest.importorskip("distributed", reason="distributed is not installed: pip install 'prompt-oirl[dask]'")
 
 WORLD = SyntheticWorld(n_queries=40)
@@ -33,14 +34,18 @@ CONCURRENCY = 8
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with distributed.LocalCluster(
-        n_workers=2,
-        threads_per_worker=1,
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",
-        local_directory=str(tmp_path_factory.mktemp("dask")),
-        env={"OMP_NUM_THREADS": "1"},
-    ) as started:
+    with (
+        # with Python 3.11 the profiler can lock workers up for good
+        dask.config.set({"distributed.worker.profile.enabled": False}),
+        distributed.LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            local_directory=str(tmp_path_factory.mktemp("dask")),
+            env={"OMP_NUM_THREADS": "1"},
+        ) as started,
+    ):
         yield started
 
 

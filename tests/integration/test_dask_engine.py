@@ -30,7 +30,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Two workers of one thread each; without compression, so that what is sent can be searched."""
     folder = tmp_path_factory.mktemp("dask")
     with (
-        dask.config.set({"distributed.comm.compression": None, "temporary-directory": str(folder)}),
+        dask.config.set(
+            {
+                "distributed.comm.compression": None,
+                "distributed.worker.profile.enabled": False,  # with Python 3.11 it can lock workers up for good
+                "temporary-directory": str(folder),
+            }
+        ),
         distributed.LocalCluster(
             n_workers=2,
             threads_per_worker=1,
