@@ -11,7 +11,7 @@ confidence asked for, and with it whichever is picked; see `prompt_oirl.evaluati
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,9 +24,7 @@ from prompt_oirl.evaluation import (
     CrossValidation,
     Estimate,
     gain,
-    gain_influences,
-    one_sided_level,
-    simultaneous_quantile,
+    simultaneous_bounds,
 )
 from prompt_oirl.policies import best_of_scores, best_single_of
 from prompt_oirl.reward.checks import check_learnable
@@ -36,7 +34,10 @@ from prompt_oirl.splits import Grouping, grouped_folds
 __all__ = [
     "Candidate",
     "Contest",
+    "CrossFitted",
     "Selection",
+    "candidate_scores",
+    "cross_fit",
     "cross_fitted_choices",
     "held_out_scores",
     "select",
@@ -167,6 +168,16 @@ def held_out_scores(
     return scores
 
 
+def candidate_scores(
+    candidates: Sequence[Candidate], demonstrations: Demonstrations, *, groups: IntArray, n_folds: int, seed: int
+) -> dict[str, FloatArray]:
+    """Return the `held_out_scores` of each candidate's model by its name, all on the same folds."""
+    return {
+        each.name: held_out_scores(each.model, demonstrations, groups=groups, n_folds=n_folds, seed=seed)
+        for each in candidates
+    }
+
+
 def select(
     candidates: Sequence[Candidate],
     demonstrations: Demonstrations,
@@ -194,10 +205,7 @@ def select(
     _check(candidates, confidence)
     learnable = check_learnable(demonstrations)
     groups = learnable.groups(by)
-    scores = {
-        candidate.name: held_out_scores(candidate.model, learnable, groups=groups, n_folds=n_folds, seed=seed)
-        for candidate in candidates
-    }
+    scores = candidate_scores(candidates, learnable, groups=groups, n_folds=n_folds, seed=seed)
     return select_by_scores(candidates, scores, learnable, groups=groups, confidence=confidence)
 
 
@@ -228,23 +236,28 @@ def select_by_scores(
     baseline = np.full(demonstrations.n_queries, single)
     tried = [(each.name, head_start) for each in candidates for head_start in each.head_starts]
     choices = [best_of_scores(scores[name], head_start=head_start, best_single=single) for name, head_start in tried]
-
-    def gains(level: float) -> list[Estimate]:
-        return [gain(demonstrations, chosen, baseline, groups=groups, level=level) for chosen in choices]
-
-    alone = gains(2 * confidence - 1)
-    influences = [gain_influences(demonstrations, chosen, baseline, groups=groups) for chosen in choices]
-    critical_value = simultaneous_quantile(np.column_stack(influences), confidence)
-    together = gains(one_sided_level(critical_value))
+    alone = [gain(demonstrations, each, baseline, groups=groups, level=2 * confidence - 1) for each in choices]
+    together = simultaneous_bounds(demonstrations, choices, baseline, groups=groups, confidence=confidence)
     contests = tuple(
-        Contest(*which, gain=own, simultaneous_low=corrected.low)
-        for which, own, corrected in zip(tried, alone, together, strict=True)
+        Contest(*which, gain=own, simultaneous_low=low)
+        for which, own, low in zip(tried, alone, together.lows, strict=True)
     )
     best = max(contests, key=lambda each: (each.low, each.head_start))
-    return Selection(contests=contests, best=best, confidence=confidence, critical_value=critical_value)
+    return Selection(contests=contests, best=best, confidence=confidence, critical_value=together.critical_value)
 
 
-def cross_fitted_choices(
+@dataclass(frozen=True, eq=False)
+class CrossFitted:
+    """What would have been chosen for each query by a selection that looked at the other folds alone."""
+
+    with_rule: CrossValidation
+    """With the no-harm rule: the best single prompt in folds for which nothing had been shown to gain."""
+
+    without_rule: CrossValidation
+    """By the best contest in every fold."""
+
+
+def cross_fit(
     candidates: Sequence[Candidate],
     scores: Mapping[str, FloatArray],
     demonstrations: Demonstrations,
@@ -253,8 +266,8 @@ def cross_fitted_choices(
     n_folds: int = 5,
     confidence: float = 0.95,
     seed: int = 0,
-) -> CrossValidation:
-    """Choose for each fold's queries as a recommender would that was selected on the other folds.
+) -> CrossFitted:
+    """Choose for each fold's queries as a recommender would that was selected on the other folds, and without its rule.
 
     What the whole procedure is worth, its choice among contests and its best single prompt included, for the price of
     one set of held-out scores; `select_by_scores` on everything says only what the winner gained where it won.
@@ -281,18 +294,33 @@ def cross_fitted_choices(
     """
     _check(candidates, confidence)
     choices, baseline, fold_of = (np.zeros(demonstrations.n_queries, dtype=np.int64) for _ in range(3))
+    pays = np.zeros(demonstrations.n_queries, dtype=bool)
     weights = demonstrations.repeats.astype(np.float64)
     for fold, (train, test) in enumerate(grouped_folds(groups, n_folds, seed=seed, weights=weights)):
         training = demonstrations.select_queries(train)
         of_training = {each.name: scores[each.name][train] for each in candidates}
         found = select_by_scores(candidates, of_training, training, groups=groups[train], confidence=confidence)
         best, single = found.best, best_single_of(training)
-        choices[test] = baseline[test] = single
-        if found.pays:
-            of_test = scores[best.candidate][test]
-            choices[test] = best_of_scores(of_test, head_start=best.head_start, best_single=single)
-        fold_of[test] = fold
-    return CrossValidation(choices=choices, baseline=baseline, folds=fold_of, groups=groups, seed=seed)
+        choices[test] = best_of_scores(scores[best.candidate][test], head_start=best.head_start, best_single=single)
+        baseline[test], fold_of[test], pays[test] = single, fold, found.pays
+    without_rule = CrossValidation(choices=choices, baseline=baseline, folds=fold_of, groups=groups, seed=seed)
+    return CrossFitted(replace(without_rule, choices=np.where(pays, choices, baseline)), without_rule)
+
+
+def cross_fitted_choices(
+    candidates: Sequence[Candidate],
+    scores: Mapping[str, FloatArray],
+    demonstrations: Demonstrations,
+    *,
+    groups: IntArray,
+    n_folds: int = 5,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> CrossValidation:
+    """Choose for each fold's queries as a recommender would that was selected on the other folds; see `cross_fit`."""
+    return cross_fit(
+        candidates, scores, demonstrations, groups=groups, n_folds=n_folds, confidence=confidence, seed=seed
+    ).with_rule
 
 
 def _check(candidates: Sequence[Candidate], confidence: float) -> None:

@@ -92,6 +92,13 @@ class Stored:
 
 
 @pytest.fixture(scope="session")
+def contrasts_on() -> Callable[[Any], list[tuple[float, str]]]:
+    """Returns the contrast with its background of each text that a page of the browser shows, and the text."""
+    script = Path(__file__).with_name("contrast.js").read_text(encoding="utf-8")
+    return lambda page: [(contrast, text) for contrast, text in page.evaluate(script)]
+
+
+@pytest.fixture(scope="session")
 def read_run() -> Callable[[Path], Stored]:
     """Returns what is stored in a folder; nothing where there is no run yet."""
 

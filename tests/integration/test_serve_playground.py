@@ -366,41 +366,17 @@ def test_a_refused_query_says_why(service: Service, opened: Opens) -> None:
     assert len(service.recent()) == n_decisions
 
 
-_CONTRAST = """() => {
-  const parse = (text) => text.match(/[\\d.]+/g).map(Number);
-  const light = ([r, g, b]) => {
-    const linear = (c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
-    const [x, y, z] = [r, g, b].map((c) => linear(c / 255));
-    return 0.2126 * x + 0.7152 * y + 0.0722 * z;
-  };
-  const behind = (each) => {
-    for (; each; each = each.parentElement) {
-      const colour = parse(getComputedStyle(each).backgroundColor);
-      if (colour.length === 3 || colour[3] === 1) return colour;
-    }
-    return [255, 255, 255];
-  };
-  const found = [];
-  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (texts.nextNode()) {
-    const text = texts.currentNode, each = text.parentElement;
-    if (!text.data.trim() || !each.checkVisibility()) continue;
-    const [a, b] = [light(parse(getComputedStyle(each).color)), light(behind(each))];
-    found.push([(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), text.data.trim().slice(0, 40)]);
-  }
-  return found;
-}"""
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_texts_have_contrast_and_fields_have_names(service: Service, opened: Opens, scheme: str) -> None:
+def test_texts_have_contrast_and_fields_have_names(
+    service: Service, opened: Opens, scheme: str, contrasts_on: Callable[[Any], list[tuple[float, str]]]
+) -> None:
     browser = opened(service.address, scheme=scheme)
     page = browser.page
     browser.try_query(query_of(3))
-    contrasts = page.evaluate(_CONTRAST)
+    contrasts = contrasts_on(page)
     page.get_by_role("tab", name="Decisions and data").click()
     page.get_by_role("heading", name="Clusters of queries").wait_for()
-    contrasts += page.evaluate(_CONTRAST)
+    contrasts += contrasts_on(page)
     assert len(contrasts) > 100
     assert [each for each in contrasts if each[0] < 4.5] == []
     backgrounds = page.evaluate("getComputedStyle(document.body).backgroundColor")

@@ -31,7 +31,12 @@ from prompt_oirl.evaluation.portfolio import (
     portfolio_by_trials,
 )
 from prompt_oirl.evaluation.risk_coverage import RiskCoverage, RiskCoveragePoint, risk_coverage
-from prompt_oirl.evaluation.simultaneous import one_sided_level, simultaneous_quantile
+from prompt_oirl.evaluation.simultaneous import (
+    SimultaneousBounds,
+    one_sided_level,
+    simultaneous_bounds,
+    simultaneous_quantile,
+)
 from prompt_oirl.evaluation.unseen_prompts import (
     AdmittedBestOfN,
     UnseenPromptKnowledge,
@@ -81,6 +86,7 @@ __all__ = [
     "RiskCoverage",
     "RiskCoveragePoint",
     "SelfCritiqueCost",
+    "SimultaneousBounds",
     "TrialsChoice",
     "UnseenPromptKnowledge",
     "UnseenPrompts",
@@ -113,6 +119,7 @@ __all__ = [
     "repeats_needed",
     "risk_coverage",
     "share_of_inflated_headroom",
+    "simultaneous_bounds",
     "simultaneous_quantile",
     "unseen_prompts",
     "validate_unseen",

@@ -12,13 +12,17 @@ from scipy.special import stdtrit
 from prompt_oirl.arrays import BoolArray, FloatArray, IntArray
 from prompt_oirl.errors import DataError, ParameterError
 
-__all__ = ["Estimate", "IntervalMethod", "Outcomes", "estimate", "group_influences"]
+__all__ = ["DOMINANT_SHARE", "FEWEST_GROUPS", "Estimate", "IntervalMethod", "Outcomes", "estimate", "group_influences"]
 
 IntervalMethod = Literal["normal", "bootstrap"]
 """`normal`: cluster-robust standard error and Student's t. `bootstrap`: percentiles over resampled groups."""
 
-_FEW_GROUPS = 30
-_DOMINANT = 0.5
+FEWEST_GROUPS = 30
+"""Of near-duplicates: from so many on an interval is trusted to cover as often as it says."""
+
+DOMINANT_SHARE = 0.5
+"""Of the data: where one group has more, an interval says little of other queries."""
+
 _N_RESAMPLES = 2000
 _N_RESAMPLES_AT_ONCE = 250
 
@@ -67,12 +71,12 @@ class Estimate:
     @property
     def has_few_groups(self) -> bool:
         """Whether there are fewer than 30 groups: too few to trust that the interval covers as often as it says."""
-        return self.n_groups < _FEW_GROUPS
+        return self.n_groups < FEWEST_GROUPS
 
     @property
     def has_dominant_group(self) -> bool:
         """Whether one group has more than half of the weight, so that the interval says little of other queries."""
-        return self.largest_group_share > _DOMINANT
+        return self.largest_group_share > DOMINANT_SHARE
 
     @property
     def caveat(self) -> str | None:

@@ -6,7 +6,6 @@ queries leave the best single prompt: the curve of what that gains, and the marg
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,8 +15,8 @@ from prompt_oirl.arrays import BoolArray, FloatArray, IntArray
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import DataError, ParameterError
 from prompt_oirl.evaluation.estimate import Estimate
-from prompt_oirl.evaluation.simultaneous import one_sided_level, simultaneous_quantile
-from prompt_oirl.evaluation.values import chosen_rewards, gain, gain_influences
+from prompt_oirl.evaluation.simultaneous import simultaneous_bounds
+from prompt_oirl.evaluation.values import chosen_rewards, gain
 
 __all__ = ["RiskCoverage", "RiskCoveragePoint", "risk_coverage"]
 
@@ -156,10 +155,10 @@ def risk_coverage(
     margins: FloatArray = scores[rows, best] - scores[rows, baseline]
     thresholds = _thresholds(margins[margins > 0], n_points)
     leaving = [margins >= threshold for threshold in thresholds]
-    lows = _simultaneous_lows(demonstrations, best, baseline, groups=groups, leaving=leaving, level=level)
+    rules = [np.where(leaves, best, baseline) for leaves in leaving]
+    lows = simultaneous_bounds(demonstrations, rules, baseline, groups=groups, confidence=level).lows if rules else ()
 
-    def point(threshold: float, leaves: BoolArray, low: float) -> RiskCoveragePoint:
-        choices = np.where(leaves, best, baseline)
+    def point(threshold: float, leaves: BoolArray, choices: IntArray, low: float) -> RiskCoveragePoint:
         return RiskCoveragePoint(
             threshold=threshold,
             n_queries=int(leaves.sum()),
@@ -170,7 +169,7 @@ def risk_coverage(
         )
 
     return RiskCoverage(
-        points=tuple(map(point, thresholds, leaving, lows)),
+        points=tuple(map(point, thresholds, leaving, rules, lows)),
         level=level,
         n_queries=demonstrations.n_queries,
         n_groups=len(np.unique(groups)),
@@ -185,24 +184,6 @@ def _thresholds(margins: FloatArray, n_points: int) -> list[float]:
     ends = np.ceil(np.arange(1, n_points + 1) / n_points * len(falling)).astype(int) - 1
     found: list[float] = (-np.unique(-falling[ends])).tolist()
     return found
-
-
-def _simultaneous_lows(
-    demonstrations: Demonstrations,
-    best: IntArray,
-    baseline: IntArray,
-    *,
-    groups: IntArray,
-    leaving: Sequence[BoolArray],
-    level: float,
-) -> list[float]:
-    """Return the lower bounds of the gains that hold all at once."""
-    if not leaving:
-        return []
-    choices = [np.where(leaves, best, baseline) for leaves in leaving]
-    influences = [gain_influences(demonstrations, chosen, baseline, groups=groups) for chosen in choices]
-    together = one_sided_level(simultaneous_quantile(np.column_stack(influences), level))
-    return [gain(demonstrations, chosen, baseline, groups=groups, level=together).low for chosen in choices]
 
 
 def _gain_of(

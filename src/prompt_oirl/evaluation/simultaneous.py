@@ -9,15 +9,19 @@ https://doi.org/10.1214/13-AOS1161).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from prompt_oirl.arrays import FloatArray
+from prompt_oirl.arrays import FloatArray, IntArray
+from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import DataError, ParameterError
+from prompt_oirl.evaluation.values import gain, gain_influences
 
-__all__ = ["one_sided_level", "simultaneous_quantile"]
+__all__ = ["SimultaneousBounds", "one_sided_level", "simultaneous_bounds", "simultaneous_quantile"]
 
 _N_DRAWS = 1 << 16
 """With these the quantile is known to about .01."""
@@ -66,6 +70,44 @@ def one_sided_level(quantile: float) -> float:
     With few groups they take Student's t of that level, and so lie further out.
     """
     return float(2 * ndtr(quantile) - 1)
+
+
+@dataclass(frozen=True)
+class SimultaneousBounds:
+    """Lower bounds of several gains that hold all at once."""
+
+    lows: tuple[float, ...]
+
+    critical_value: float
+    """How many standard errors under the gain each lies; with few groups a little further, by Student's t."""
+
+
+def simultaneous_bounds(
+    demonstrations: Demonstrations,
+    choices: Sequence[IntArray],
+    baseline: IntArray,
+    *,
+    groups: IntArray,
+    confidence: float,
+) -> SimultaneousBounds:
+    """Return lower bounds of what several choices gain over a baseline, which hold all at once.
+
+    Args:
+        demonstrations: Held-out demonstrations, as for `gain`.
+        choices: One or more of (n_queries,) prompt indices.
+        baseline: (n_queries,) index of the prompt that the baseline chooses.
+        groups: (n_queries,) group numbers.
+        confidence: That all the bounds hold, strictly between 0.5 and 1.
+
+    Raises:
+        ParameterError: The confidence is out of its range.
+        DataError: There are no choices, or fewer than two groups of queries have trials of both prompts.
+    """
+    influences = [gain_influences(demonstrations, chosen, baseline, groups=groups) for chosen in choices]
+    critical_value = simultaneous_quantile(np.column_stack(influences), confidence)
+    level = one_sided_level(critical_value)
+    lows = (gain(demonstrations, chosen, baseline, groups=groups, level=level).low for chosen in choices)
+    return SimultaneousBounds(tuple(lows), critical_value)
 
 
 @lru_cache(maxsize=16)

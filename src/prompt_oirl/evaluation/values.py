@@ -17,6 +17,7 @@ from prompt_oirl.arrays import BoolArray, FloatArray, IntArray
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import ParameterError
 from prompt_oirl.evaluation.estimate import Estimate, IntervalMethod, Outcomes, estimate, group_influences
+from prompt_oirl.evaluation.scores import mean_over_known
 
 __all__ = [
     "average_gain",
@@ -187,7 +188,7 @@ def _differences(
     )
     can_vary = np.any([np.asarray(a) != np.asarray(b) for a, b in pairs], axis=0)
     used = _used_cells(demonstrations, [choices for pair in pairs for choices in pair])
-    return _outcomes(demonstrations, _mean_over_known(differences), groups, used, can_vary)
+    return _outcomes(demonstrations, mean_over_known(differences), groups, used, can_vary)
 
 
 def oracle_choices(demonstrations: Demonstrations) -> IntArray:
@@ -247,7 +248,7 @@ def random_prompt_value(demonstrations: Demonstrations, *, groups: IntArray, lev
         groups: (n_queries,) group numbers, as `Demonstrations.groups` gives them.
         level: Coverage aimed at.
     """
-    values = _mean_over_known(demonstrations.rewards.T)
+    values = mean_over_known(demonstrations.rewards.T)
     outcomes = _outcomes(demonstrations, values, groups, demonstrations.trials > 0)
     return estimate(outcomes, bounds=(0.0, 1.0), level=level)
 
@@ -265,14 +266,6 @@ def _checked(demonstrations: Demonstrations, choices: IntArray) -> IntArray:
             f"{demonstrations.n_prompts - 1}: choose among demonstrations.prompts, in their order"
         )
     return choices
-
-
-def _mean_over_known(values: FloatArray) -> FloatArray:
-    """Return the mean of each column over its numbers, NaN for a column of NaN."""
-    n_known = (~np.isnan(values)).sum(axis=0)
-    mean: FloatArray = np.full(values.shape[1], np.nan)
-    np.divide(np.nansum(values, axis=0), n_known, out=mean, where=n_known > 0)
-    return mean
 
 
 def _used_cells(demonstrations: Demonstrations, choices: Sequence[IntArray]) -> BoolArray:

@@ -9,7 +9,7 @@ from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.evaluation import CrossValidation
 from prompt_oirl.policies import best_single_of
 from prompt_oirl.recommender.candidates import default_candidates
-from prompt_oirl.selection import cross_fitted_choices, held_out_scores
+from prompt_oirl.selection import candidate_scores, cross_fitted_choices
 from prompt_oirl.splits import Grouping
 
 __all__ = ["cross_validated_choices"]
@@ -34,10 +34,7 @@ def cross_validated_choices(
     learnable = demonstrations.select_queries(rows)
     groups = learnable.groups(by)
     candidates = default_candidates(seed)
-    scores = {
-        each.name: held_out_scores(each.model, learnable, groups=groups, n_folds=n_folds, seed=seed)
-        for each in candidates
-    }
+    scores = candidate_scores(candidates, learnable, groups=groups, n_folds=n_folds, seed=seed)
     found = cross_fitted_choices(candidates, scores, learnable, groups=groups, n_folds=n_folds, seed=seed)
     single = best_single_of(demonstrations)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,16 +10,9 @@ import numpy as np
 from prompt_oirl.arrays import FloatArray, IntArray
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.evaluation import CrossValidation
-from prompt_oirl.policies import BestOfN, best_of_scores, best_single_of
+from prompt_oirl.policies import BestOfN, best_single_of
 from prompt_oirl.recommender import Recommender
-from prompt_oirl.selection import (
-    Candidate,
-    Selection,
-    cross_fitted_choices,
-    held_out_scores,
-    select_by_scores,
-)
-from prompt_oirl.splits import grouped_folds
+from prompt_oirl.selection import Candidate, Selection, candidate_scores, cross_fit, select_by_scores
 
 __all__ = ["HeldOut", "cross_fitted", "of_recommender"]
 
@@ -81,28 +74,17 @@ def cross_fitted(
         ParameterError: There are fewer groups than folds.
         DataError: The demonstrations cannot be learnt from.
     """
-    scores = {
-        each.name: held_out_scores(each.model, demonstrations, groups=groups, n_folds=n_folds, seed=seed)
-        for each in candidates
-    }
+    scores = candidate_scores(candidates, demonstrations, groups=groups, n_folds=n_folds, seed=seed)
     selection = select_by_scores(candidates, scores, demonstrations, groups=groups, confidence=confidence)
-    seeds = range(seed, seed + n_runs)
-    runs = tuple(
-        cross_fitted_choices(
-            candidates, scores, demonstrations, groups=groups, n_folds=n_folds, confidence=confidence, seed=each
-        )
-        for each in seeds
-    )
+    fits = [
+        cross_fit(candidates, scores, demonstrations, groups=groups, n_folds=n_folds, confidence=confidence, seed=each)
+        for each in range(seed, seed + n_runs)
+    ]
     return HeldOut(
         demonstrations=demonstrations,
         groups=groups,
-        runs=runs,
-        without_rule=tuple(
-            _without_rule(
-                candidates, scores, demonstrations, groups=groups, n_folds=n_folds, confidence=confidence, seed=each
-            )
-            for each in seeds
-        ),
+        runs=tuple(fit.with_rule for fit in fits),
+        without_rule=tuple(fit.without_rule for fit in fits),
         scores=scores[selection.best.candidate],
         reward_model=selection.best.candidate,
         head_start=selection.best.head_start,
@@ -142,26 +124,3 @@ def of_recommender(recommender: Recommender, demonstrations: Demonstrations, *, 
         selection=None,
         best_single=demonstrations.prompt_ids.index(recommender.best_single_.prompt_id),
     )
-
-
-def _without_rule(
-    candidates: Sequence[Candidate],
-    scores: Mapping[str, FloatArray],
-    demonstrations: Demonstrations,
-    *,
-    groups: IntArray,
-    n_folds: int,
-    confidence: float,
-    seed: int,
-) -> CrossValidation:
-    """Choose per query in every fold, by what would be selected on the other folds if it had been shown to gain."""
-    choices, baseline, folds = (np.zeros(demonstrations.n_queries, dtype=np.int64) for _ in range(3))
-    weights = demonstrations.repeats.astype(np.float64)
-    for fold, (train, test) in enumerate(grouped_folds(groups, n_folds, seed=seed, weights=weights)):
-        training = demonstrations.select_queries(train)
-        single = best_single_of(training)
-        of_training = {each.name: scores[each.name][train] for each in candidates}
-        best = select_by_scores(candidates, of_training, training, groups=groups[train], confidence=confidence).best
-        choices[test] = best_of_scores(scores[best.candidate][test], head_start=best.head_start, best_single=single)
-        baseline[test], folds[test] = single, fold
-    return CrossValidation(choices=choices, baseline=baseline, folds=folds, groups=groups, seed=seed)

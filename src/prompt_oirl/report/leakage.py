@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from prompt_oirl.arrays import IntArray
+from prompt_oirl.evaluation.estimate import DOMINANT_SHARE
 from prompt_oirl.splits import Grouping
 
 __all__ = ["LeakageAudit", "audit_leakage"]
-
-_TOO_LARGE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class LeakageAudit:
     @property
     def has_dominant_group(self) -> bool:
         """Whether one group is more than half of the data, so that the rest cannot say what it is worth."""
-        return self.largest_group_share > _TOO_LARGE
+        return self.largest_group_share > DOMINANT_SHARE
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON can hold them."""

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from prompt_oirl.evaluation import Estimate
+from prompt_oirl.evaluation.estimate import FEWEST_GROUPS
 from prompt_oirl.evaluation.headroom import Headroom
 from prompt_oirl.report.findings import Findings, Missing
 from prompt_oirl.report.texts import count, points, points_up, prompt_name, with_margin
@@ -15,7 +16,6 @@ __all__ = ["Verdict", "VerdictKind", "give_verdict"]
 
 VerdictKind = Literal["pays", "one prompt", "not captured", "needs repeats", "too little data", "only one prompt"]
 
-_FEWEST_GROUPS = 30
 _TELLING = 0.02
 """If only a larger gain than this would have been seen, that none was seen says little."""
 
@@ -78,7 +78,7 @@ class _Situation:
     def kind(self) -> VerdictKind:
         if self.n_prompts < 2:
             return "only one prompt"
-        if self.gain is None or self.n_groups < _FEWEST_GROUPS:
+        if self.gain is None or self.n_groups < FEWEST_GROUPS:
             return "too little data"
         if self.gain.low > 0 and self.rule_allows:
             return "pays"
@@ -180,9 +180,9 @@ def _needs_repeats(here: _Situation) -> tuple[str, str]:
 
 def _too_little(here: _Situation) -> tuple[str, str]:
     action = f"Too early to say; keep one prompt, {here.best}, for now."
-    if here.n_groups < _FEWEST_GROUPS:
+    if here.n_groups < FEWEST_GROUPS:
         return action, (
-            f"These logs hold {count(here.n_groups)} different queries, and below {_FEWEST_GROUPS} no interval can be "
+            f"These logs hold {count(here.n_groups)} different queries, and below {FEWEST_GROUPS} no interval can be "
             "trusted: log a few hundred."
         )
     return action, f"{here.chosen}; {here.would_be_seen}, not a smaller one{_enough(here)}."

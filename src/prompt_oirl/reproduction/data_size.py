@@ -6,14 +6,13 @@ By template, on nested random subsets of the query groups, out of fold; five see
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from prompt_oirl.demonstrations import Demonstrations
-from prompt_oirl.evaluation import CrossValidation, data_size_curve
-from prompt_oirl.policies import best_of_scores, best_single_of
+from prompt_oirl.evaluation import CrossValidation, cross_validate, data_size_curve
+from prompt_oirl.policies import BestSinglePrompt, best_of_scores
 from prompt_oirl.reproduction.cells import Cell, Settings
 from prompt_oirl.reproduction.logged import load_logged
 from prompt_oirl.reproduction.portfolio import HEAD_START, measured
@@ -22,7 +21,6 @@ from prompt_oirl.reward.kernel_advantage import KernelAdvantage
 from prompt_oirl.selection import held_out_scores
 from prompt_oirl.sources.questions import DATASETS
 from prompt_oirl.sources.selection_arrays import LLMS
-from prompt_oirl.splits import grouped_folds
 
 __all__ = ["cells"]
 
@@ -67,11 +65,7 @@ def compute_data_size(data: Path, parameters: Mapping[str, Any]) -> list[ResultR
 
 def _gain_at(demonstrations: Demonstrations, seed: int) -> CrossValidation:
     """Choose out of fold; scores and best single prompts are of the same folds, so that both know as much."""
-    groups, weights = demonstrations.groups(), demonstrations.repeats.astype(np.float64)
-    scores = held_out_scores(KernelAdvantage(), demonstrations, groups=groups, n_folds=N_FOLDS, seed=seed)
-    baseline, fold_of = (np.zeros(demonstrations.n_queries, dtype=np.int64) for _ in range(2))
-    for fold, (train, test) in enumerate(grouped_folds(groups, N_FOLDS, seed=seed, weights=weights)):
-        baseline[test] = best_single_of(demonstrations.select_queries(train))
-        fold_of[test] = fold
-    choices = best_of_scores(scores, head_start=HEAD_START, best_single=baseline)
-    return CrossValidation(choices=choices, baseline=baseline, folds=fold_of, groups=groups, seed=seed)
+    singles = cross_validate(BestSinglePrompt.chosen_on, demonstrations, n_folds=N_FOLDS, seed=seed)
+    scores = held_out_scores(KernelAdvantage(), demonstrations, groups=singles.groups, n_folds=N_FOLDS, seed=seed)
+    choices = best_of_scores(scores, head_start=HEAD_START, best_single=singles.baseline)
+    return replace(singles, choices=choices)

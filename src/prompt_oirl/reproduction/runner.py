@@ -111,8 +111,9 @@ def reproduce(
             progress(result, len(results), len(cells))
     earlier = _Earlier.of(out, settings, hashes, leave_out=wanted)
     rows = _gather(results, cells, wanted)
-    _write_tables(_ordered([*rows, *earlier.rows]), out)
-    figures = _draw(_ordered([*rows, *earlier.rows]), out / "figures")
+    every = _ordered([*rows, *earlier.rows])
+    _write_tables(every, out)
+    figures = _draw(every, out / "figures")
     seconds = time.perf_counter() - start
     n_kept = sum(result.was_kept for result in results)
     if n_kept < len(results) or not (out / "manifest.json").exists():
@@ -203,8 +204,9 @@ def _write_manifest(
     earlier: _Earlier,
 ) -> None:
     packages = ("prompt-oirl", "numpy", "scipy", "scikit-learn", "lightgbm", "xgboost-cpu")
-    costs = {name: _costs([each for each in results if each.cell.table == name]) for name in wanted}
-    tables = {name: {**earlier.costs, **costs}[name] for name in TABLES if name in {**earlier.costs, **costs}}
+    computed = {name: _costs([each for each in results if each.cell.table == name]) for name in wanted}
+    costs = {**earlier.costs, **computed}
+    tables = {name: costs[name] for name in TABLES if name in costs}
     manifest: dict[str, Any] = {
         "settings": asdict(settings),
         "tables": tables,

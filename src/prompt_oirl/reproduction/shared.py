@@ -18,7 +18,7 @@ from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.policies import best_of_scores, best_single_of
 from prompt_oirl.recommender import Recommender
 from prompt_oirl.recommender.candidates import default_candidates
-from prompt_oirl.selection import Candidate, held_out_scores, select_by_scores
+from prompt_oirl.selection import Candidate, candidate_scores, select_by_scores
 from prompt_oirl.splits import Grouping, grouped_folds
 
 __all__ = ["ADVANTAGE", "LOGISTIC", "N_FOLDS", "SharedFit", "shared_folds"]
@@ -55,12 +55,9 @@ class SharedFit:
             training=training,
             groups=groups,
             candidates=candidates,
-            held_out={
-                each.name: held_out_scores(
-                    each.model, training, groups=groups, n_folds=settings.n_folds, seed=settings.seed
-                )
-                for each in candidates
-            },
+            held_out=candidate_scores(
+                candidates, training, groups=groups, n_folds=settings.n_folds, seed=settings.seed
+            ),
             test={each.name: each.model.fit(training).score(test.queries, test.prompts) for each in candidates},
         )
 

@@ -10,7 +10,7 @@ import numpy as np
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import ParameterError
 from prompt_oirl.evaluation.cross_validation import CrossValidation, cross_validated_gain
-from prompt_oirl.evaluation.estimate import Estimate, Outcomes
+from prompt_oirl.evaluation.estimate import FEWEST_GROUPS, Estimate, Outcomes
 from prompt_oirl.evaluation.headroom.blocked_logs import BlockedLogs
 from prompt_oirl.evaluation.headroom.bounds import ceiling, gain_by_trials, perfect_gain
 from prompt_oirl.evaluation.headroom.power_of_logs import PowerStatement, power_of_logs
@@ -23,7 +23,6 @@ __all__ = ["Headroom", "headroom"]
 
 Verdict = Literal["found", "not found", "cannot be told"]
 
-_FEW_GROUPS = 30
 _ENOUGH_REPEATED = 0.5
 """Share of the queries that must have repeated trials for their word to be taken for all."""
 
@@ -85,7 +84,7 @@ class Headroom:
     @property
     def has_few_groups(self) -> bool:
         """Whether there are fewer than 30 groups: too few to trust what is said here."""
-        return self.n_groups < _FEW_GROUPS
+        return self.n_groups < FEWEST_GROUPS
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON can hold them."""
@@ -163,7 +162,7 @@ def _verdict(logs: BlockedLogs, p_value: float, highest: Estimate, level: float)
     if highest.high <= 0:
         return "not found"
     share_repeated = float(np.average(logs.is_repeated, weights=logs.weights))
-    has_looked = logs.choices is not None and logs.n_groups >= _FEW_GROUPS and share_repeated >= _ENOUGH_REPEATED
+    has_looked = logs.choices is not None and logs.n_groups >= FEWEST_GROUPS and share_repeated >= _ENOUGH_REPEATED
     return "not found" if has_looked else "cannot be told"
 
 

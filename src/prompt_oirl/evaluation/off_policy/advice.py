@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from prompt_oirl.evaluation.estimate import DOMINANT_SHARE, FEWEST_GROUPS
 from prompt_oirl.evaluation.off_policy.estimators import Estimator
 from prompt_oirl.evaluation.off_policy.evidence import Evidence
 from prompt_oirl.evaluation.off_policy.result import OffPolicyEstimate
@@ -24,9 +25,7 @@ _WHY: dict[Estimator, str] = {
 }
 """The estimators that rest on propensities, the best to read first."""
 
-_FEW_GROUPS = 30
 _FEW_EFFECTIVE = 30.0
-_LARGEST_SHARE = 0.5
 
 
 def advice(estimates: Sequence[OffPolicyEstimate]) -> tuple[Estimator | None, str]:
@@ -58,14 +57,14 @@ def doubts(
 
 
 def _of_groups(evidence: Evidence, n_groups: int) -> Iterator[str]:
-    if n_groups < _FEW_GROUPS:
+    if n_groups < FEWEST_GROUPS:
         yield (
-            f"{n_groups} groups of queries have a reward, too few to trust the intervals: log {_FEW_GROUPS} or more "
+            f"{n_groups} groups of queries have a reward, too few to trust the intervals: log {FEWEST_GROUPS} or more "
             "different queries"
         )
     of_group = np.bincount(evidence.groups, weights=evidence.asked)
     share = float(of_group.max() / of_group.sum())
-    if share > _LARGEST_SHARE:
+    if share > DOMINANT_SHARE:
         yield (
             f"{100 * share:.0f} % of the decisions are on one group of near-duplicate queries: the estimates are about "
             "that group, and the intervals, which need many groups of like size, are not to be trusted"
