@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from prompt_oirl.cli.options import AsJson, ExtraColumns, GraderName, Logs, PromptSet, Seed
+from prompt_oirl.cli import off_policy_options as given
+from prompt_oirl.cli.options import AsJson, DropSeen, ExtraColumns, GraderName, Logs, PromptSet, Seed
 
 __all__ = ["evaluate"]
-
-
-class Kind(StrEnum):
-    """What propensities are the probability of."""
-
-    choice = "choice"
-    cell = "cell"
 
 
 def evaluate(
@@ -26,44 +19,11 @@ def evaluate(
     prompts: PromptSet = None,
     grader: GraderName = None,
     ignore_extra_columns: ExtraColumns = False,
-    drop_seen: Annotated[
-        bool, typer.Option("--drop-seen", help="Leave out queries that were in training, instead of refusing.")
-    ] = False,
-    off_policy: Annotated[
-        bool,
-        typer.Option(
-            "--off-policy",
-            help="The logs are decisions, each query with one prompt or a few, and the `propensity` of each: "
-            "weigh them for what the recommender would have chosen. Example: evaluate recommender/ decisions.parquet "
-            "--off-policy",
-        ),
-    ] = False,
-    direct_method_only: Annotated[
-        bool,
-        typer.Option(
-            "--direct-method-only",
-            help="With --off-policy: rely on a model of the rewards alone, the only way without propensities; its "
-            "error shows in no interval. Example: --off-policy --direct-method-only",
-        ),
-    ] = False,
-    clip: Annotated[
-        float | None,
-        typer.Option(
-            "--clip",
-            help="With --off-policy: propensities below this count as this, for less noise and some bias. "
-            "Example: --clip 0.01",
-            show_default=False,
-        ),
-    ] = None,
-    propensity_of: Annotated[
-        Kind | None,
-        typer.Option(
-            "--propensity-of",
-            help="With --off-policy: what `propensity` is the probability of, that a prompt was chosen for a decision, "
-            "or that a query × prompt was bought for a run; else seen from the file. Example: --propensity-of cell",
-            show_default=False,
-        ),
-    ] = None,
+    drop_seen: DropSeen = False,
+    off_policy: given.OffPolicy = False,
+    direct_method_only: given.DirectMethodOnly = False,
+    clip: given.Clip = None,
+    propensity_of: given.KindOfPropensity = None,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -76,10 +36,11 @@ def evaluate(
     Example: prompt-oirl evaluate recommender/ decisions.parquet --off-policy
     """
     from prompt_oirl.cli import evaluating
+    from prompt_oirl.cli.files import LogFiles
     from prompt_oirl.cli.render import console, print_evaluation, print_json
     from prompt_oirl.cli.render_off_policy import print_off_policy
 
-    files = evaluating.LogFiles(logs, prompts, grader, ignore_extra_columns)
+    files = LogFiles(logs, prompts, grader, ignore_extra_columns)
     if off_policy:
         found = evaluating.off_policy(
             folder,

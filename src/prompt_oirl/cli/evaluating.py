@@ -6,7 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from prompt_oirl.cli.files import open_run, read_logs
+from prompt_oirl.cli.files import LogFiles, open_run
+from prompt_oirl.cli.held_out import held_out_part, with_way_out
 from prompt_oirl.cli.render import working
 from prompt_oirl.errors import DataError, LeakageError, ParameterError
 from prompt_oirl.evaluation import Evaluation
@@ -19,16 +20,7 @@ from prompt_oirl.runs.export import write_export
 from prompt_oirl.runs.run import is_run
 from prompt_oirl.sources.decision_rows import read_logged_decisions
 
-__all__ = ["LogFiles", "OffPolicyFound", "check_no_off_policy_options", "off_policy", "on_grid"]
-
-
-class LogFiles(NamedTuple):
-    """What the user names the logs by."""
-
-    logs: Path
-    prompts: Path | None
-    grader: str | None
-    ignore_extra_columns: bool
+__all__ = ["OffPolicyFound", "check_no_off_policy_options", "off_policy", "on_grid"]
 
 
 class OffPolicyFound(NamedTuple):
@@ -58,17 +50,9 @@ def on_grid(folder: Path, files: LogFiles, *, drop_seen: bool, seed: int) -> tup
         DataError: All queries were in training.
     """
     recommender = Recommender.load(folder)
-    demonstrations = read_logs(
-        files.logs, prompts=files.prompts, grader=files.grader, ignore_extra_columns=files.ignore_extra_columns
-    )
-    test = recommender.unseen(demonstrations) if drop_seen else demonstrations
-    n_dropped = demonstrations.n_queries - test.n_queries
-    if not test.n_queries:
-        raise DataError(f"{files.logs}: all {n_dropped} queries were in training; name logs of other queries")
-    try:
-        return recommender.evaluate(test, seed=seed), n_dropped, demonstrations.n_queries
-    except LeakageError as error:
-        raise LeakageError(f"{files.logs}: {error}: add --drop-seen") from error
+    part = held_out_part(recommender, files, drop_seen=drop_seen)
+    with with_way_out(files.logs):
+        return recommender.evaluate(part.demonstrations, seed=seed), part.n_dropped, part.n_queries
 
 
 def off_policy(

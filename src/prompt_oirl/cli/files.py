@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import ArtifactError, ParameterError
@@ -17,10 +18,25 @@ from prompt_oirl.runs.run import Run, is_run
 from prompt_oirl.sources.logged_answers import LoggedAnswer, read_logged_answers
 from prompt_oirl.sources.tabular import read_demonstrations
 
-__all__ = ["STORE_VARIABLE", "check_free", "open_run", "read_answers", "read_logs"]
+__all__ = ["STORE_VARIABLE", "LogFiles", "check_free", "open_run", "read_answers", "read_logs"]
 
 STORE_VARIABLE = "PROMPT_OIRL_STORE"
 """Environment variable that may hold the address of a run's PostgreSQL store, with its password."""
+
+
+class LogFiles(NamedTuple):
+    """What the user names logs by."""
+
+    logs: Path
+    prompts: Path | None = None
+    grader: str | None = None
+    ignore_extra_columns: bool = False
+
+    def read(self) -> Demonstrations:
+        """Read the logged trials; see `read_logs`."""
+        return read_logs(
+            self.logs, prompts=self.prompts, grader=self.grader, ignore_extra_columns=self.ignore_extra_columns
+        )
 
 
 def read_logs(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["AsJson", "DataFolder", "ExtraColumns", "GraderName", "Logs", "Overwrite", "PromptSet", "Seed"]
+__all__ = ["AsJson", "DataFolder", "DropSeen", "ExtraColumns", "GraderName", "Logs", "Overwrite", "PromptSet", "Seed"]
 
 Logs = Annotated[
     Path,
@@ -31,6 +31,9 @@ GraderName = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 ExtraColumns = Annotated[
     bool, typer.Option("--ignore-extra-columns", help="Pass over columns that are not known, instead of refusing.")
+]
+DropSeen = Annotated[
+    bool, typer.Option("--drop-seen", help="Leave out queries that were in training, instead of refusing.")
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a recommender that is there already.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything that is drawn at random.")]

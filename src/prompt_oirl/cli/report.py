@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from prompt_oirl.cli.options import AsJson, ExtraColumns, GraderName, Logs, PromptSet, Seed
+from prompt_oirl.cli.options import AsJson, DropSeen, ExtraColumns, GraderName, Logs, PromptSet, Seed
 
 __all__ = ["report"]
 
@@ -23,9 +23,7 @@ def report(
             "--recommender", help="Judge this saved recommender; without it, what training on such logs would give."
         ),
     ] = None,
-    drop_seen: Annotated[
-        bool, typer.Option("--drop-seen", help="Leave out queries that were in training, instead of refusing.")
-    ] = False,
+    drop_seen: DropSeen = False,
     prompts: PromptSet = None,
     grader: GraderName = None,
     ignore_extra_columns: ExtraColumns = False,
@@ -40,45 +38,14 @@ def report(
 
     Example: prompt-oirl report held_out.jsonl --recommender recommender/ -o report.html
     """
-    from datetime import UTC, datetime
-
-    from prompt_oirl.cli.files import read_answers, read_logs
-    from prompt_oirl.cli.render import print_json, working
+    from prompt_oirl.cli.files import LogFiles
+    from prompt_oirl.cli.render import print_json
     from prompt_oirl.cli.render_report import print_report
-    from prompt_oirl.errors import DataError, LeakageError, ParameterError
-    from prompt_oirl.optional import import_optional
-    from prompt_oirl.recommender import Recommender
-    from prompt_oirl.report import give_verdict, make_findings, write_report
-    from prompt_oirl.report.page import check_page_name
+    from prompt_oirl.cli.reporting import make_report
 
-    check_page_name(out)
-    for module in ("jinja2", "matplotlib"):
-        import_optional(module, extra="report")
-    if drop_seen and recommender is None:
-        raise ParameterError("--drop-seen is about a recommender's training queries; name it with --recommender")
-    demonstrations = read_logs(logs, prompts=prompts, grader=grader, ignore_extra_columns=ignore_extra_columns)
-    judged = None if recommender is None else Recommender.load(recommender)
-    test = judged.unseen(demonstrations) if judged is not None and drop_seen else demonstrations
-    n_dropped = demonstrations.n_queries - test.n_queries
-    if not test.n_queries:
-        raise DataError(f"{logs}: all {n_dropped} queries were in training; name logs of other queries")
-    try:
-        with working(f"judging {test.n_queries} queries"):
-            findings = make_findings(
-                test,
-                source=str(logs),
-                recommender=judged,
-                recommender_name=None if recommender is None else str(recommender),
-                answers=read_answers(logs, prompts=prompts),
-                n_dropped_as_seen=n_dropped,
-                seed=seed,
-                made_on=f"{datetime.now(UTC):%Y-%m-%d}",
-            )
-            page, beside = write_report(findings, out)
-    except LeakageError as error:
-        raise LeakageError(f"{logs}: {error}: add --drop-seen") from error
-    verdict = give_verdict(findings)
+    files = LogFiles(logs, prompts, grader, ignore_extra_columns)
+    verdict, page, beside = make_report(files, out, recommender=recommender, drop_seen=drop_seen, seed=seed)
     if as_json:
         print_json({"page": str(page), "json": str(beside), "verdict": verdict.to_dict()})
-        return
-    print_report(verdict, page, beside)
+    else:
+        print_report(verdict, page, beside)
