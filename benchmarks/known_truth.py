@@ -35,6 +35,7 @@ from prompt_oirl.testing.typed_world import KINDS, TypedWorld
 
 ALL_KINDS = tuple(KINDS)
 NULL = "no interaction"
+NULLS = (NULL, "half tied")
 HARM = 0.005
 
 
@@ -107,7 +108,7 @@ def of_headroom(kind: str, seed: int) -> Iterator[Outcome]:
     world = TypedWorld.of_kind(kind, seed)
     measured = measured_headroom(world if kind == "repeats" else replace(world, repeats=(4, 4)))
     yield "bracket", measured.is_bracketed
-    if kind == NULL:
+    if kind in NULLS:
         yield "false_found", measured.found.verdict == "found"
     for name in ("by_trials", "by_policy"):
         floor = getattr(measured, name)
@@ -119,8 +120,9 @@ def of_headroom(kind: str, seed: int) -> Iterator[Outcome]:
         yield "perfect_bias", 100 * perfect.error
 
 
-def of_single_trials(_: str, seed: int) -> Iterator[Outcome]:
-    yield "false_found", measured_headroom(TypedWorld.of_kind(NULL, seed)).found.verdict == "found"
+def of_single_trials(kind: str, seed: int) -> Iterator[Outcome]:
+    world = TypedWorld.of_kind(kind.removesuffix(SINGLE_TRIALS), seed)
+    yield "false_found", measured_headroom(world).found.verdict == "found"
 
 
 POWER = {
@@ -138,7 +140,7 @@ def of_power(kind: str, seed: int) -> Iterator[Outcome]:
 
 def of_selection(kind: str, seed: int) -> Iterator[Outcome]:
     found = recommended(TypedWorld.of_kind(kind, seed))
-    yield "false_pays" if kind == NULL else "pays", found.pays
+    yield "false_pays" if kind in NULLS else "pays", found.pays
     yield "harm", found.harm > HARM
     yield "harm_to_best", found.harm_to_best > HARM
     yield "harm_of_single", found.harm_of_single > HARM
@@ -146,9 +148,9 @@ def of_selection(kind: str, seed: int) -> Iterator[Outcome]:
 
 def of_default_candidates(kind: str, seed: int) -> Iterator[Outcome]:
     which, nth = divmod(seed, len(ALL_KINDS))[::-1]
-    world = TypedWorld.of_kind(ALL_KINDS[which], nth) if kind == MIXED else TypedWorld.of_kind(NULL, seed)
+    world = TypedWorld.of_kind(ALL_KINDS[which], nth) if kind == MIXED else TypedWorld.of_kind(kind, seed)
     found = recommended(replace(world, n_queries=min(world.n_queries, 300)), None, n_fresh=300)
-    if kind == NULL:
+    if kind in NULLS:
         yield "default_false_pays", found.pays
     yield "default_harm", found.harm > HARM
 
@@ -171,17 +173,18 @@ class Study:
     """Slow studies get one world in so many."""
 
 
-MIXED = "all six in turn"
+MIXED = "all kinds in turn"
+SINGLE_TRIALS = ", single trials"
 
 STUDIES = {
     "gains": Study(of_gains, ALL_KINDS),
     "five_seeds": Study(of_five_seeds, ALL_KINDS, one_in=4),
     "headroom": Study(of_headroom, ALL_KINDS),
-    "single_trials": Study(of_single_trials, (f"{NULL}, single trials",)),
+    "single_trials": Study(of_single_trials, tuple(f"{each}{SINGLE_TRIALS}" for each in NULLS)),
     "power": Study(of_power, tuple(POWER), one_in=4),
     "selection": Study(of_selection, ALL_KINDS),
     "default_candidates": Study(of_default_candidates, (MIXED,), one_in=2),
-    "default_candidates_without_interaction": Study(of_default_candidates, (NULL,), one_in=4),
+    "default_candidates_without_interaction": Study(of_default_candidates, NULLS, one_in=4),
     "off_policy": Study(of_off_policy, ("8000 decisions, ε-greedy with ε = 0.3",)),
 }
 

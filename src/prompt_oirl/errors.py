@@ -110,4 +110,4 @@ class MissingDependencyError(PromptOIRLError, ImportError):
 
 
 class UnequalPropensityWarning(UserWarning):
-    """Trials were bought with unequal probabilities, and what is computed next does not weight by them."""
+    """Trials were bought, or prompts chosen, with unequal probabilities, and nothing here weights by them."""

@@ -62,7 +62,7 @@ class Query:
 
     def __post_init__(self) -> None:
         if not isinstance(self.text, str) or not self.text.strip():
-            raise DataError(f"a query must be a non-empty text, got {self.text!r}; drop the row or fill it in")
+            raise DataError(f"a query must be a non-empty text, got {self.text!r:.80}; drop the row or fill it in")
         if not _is_encodable(self.text):
             raise DataError(f"the query {self.text[:80]!r} has half a surrogate pair, which has no UTF-8; repair it")
 

@@ -23,7 +23,7 @@ from prompt_oirl.errors import ParameterError
 from prompt_oirl.evaluation import (
     CrossValidation,
     Estimate,
-    gain,
+    average_gain,
     simultaneous_bounds,
 )
 from prompt_oirl.policies import best_of_scores, best_single_of
@@ -94,8 +94,8 @@ class Selection:
     """That the lower bounds of all contests hold at once: one less the error rate of the no-harm rule."""
 
     critical_value: float | None = None
-    """How many standard errors under the gain a bound lies (with few groups a little further, by Student's t); None in
-    a recommender that was saved before bounds were corrected."""
+    """How many standard errors under the gain a bound lies (with few groups a little further, by Student's t), where
+    standard errors allow for what folds share; None in a recommender that was saved before bounds were corrected."""
 
     @property
     def pays(self) -> bool:
@@ -134,9 +134,9 @@ class Selection:
 
 
 def held_out_scores(
-    model: RewardModel, demonstrations: Demonstrations, *, groups: IntArray, n_folds: int, seed: int
+    model: RewardModel, demonstrations: Demonstrations, *, groups: IntArray, n_folds: int, n_runs: int = 1, seed: int
 ) -> FloatArray:
-    """Return (n_queries, n_prompts) scores, each query's by a model that has not seen its group.
+    """Return (n_runs, n_queries, n_prompts) scores, each query's by a model that has not seen its group.
 
     By a clone fitted on the other folds, or in closed form where the model has one. A fold is left out in either case,
     where the closed form could leave out one group at a time. That would use more of the logs, and cannot be trusted: a
@@ -149,31 +149,56 @@ def held_out_scores(
         demonstrations: Training demonstrations; every query needs a scored trial.
         groups: (n_queries,) group numbers.
         n_folds: Number of folds.
-        seed: Of the folds.
+        n_runs: How often folds are drawn.
+        seed: Of the folds of the first run; the next ones count on from it.
 
     Raises:
         ParameterError: Fewer than two folds, or fewer groups than folds.
     """
-    folds = list(grouped_folds(groups, n_folds, seed=seed, weights=demonstrations.repeats.astype(np.float64)))
+    weights = demonstrations.repeats.astype(np.float64)
+    runs = [list(grouped_folds(groups, n_folds, seed=seed + run, weights=weights)) for run in range(n_runs)]
     if isinstance(model, LeavesGroupsOut):
-        fold_of_query = np.empty(demonstrations.n_queries, dtype=np.int64)
-        for fold, (_, test) in enumerate(folds):
-            fold_of_query[test] = fold
-        in_closed_form: FloatArray = clone(model).leave_group_out(demonstrations, fold_of_query)
+        partitions = [_fold_of_query(folds, demonstrations.n_queries) for folds in runs]
+        in_closed_form: FloatArray = clone(model).leave_groups_out(demonstrations, partitions)
         return in_closed_form
-    scores: FloatArray = np.empty(demonstrations.trials.shape)
-    for train, test in folds:
-        fitted = clone(model).fit(demonstrations.select_queries(train))
-        scores[test] = fitted.score([demonstrations.queries[i] for i in test], demonstrations.prompts)
+    scores: FloatArray = np.empty((n_runs, *demonstrations.trials.shape))
+    for of_run, folds in zip(scores, runs, strict=True):
+        for train, test in folds:
+            fitted = clone(model).fit(demonstrations.select_queries(train))
+            of_run[test] = fitted.score([demonstrations.queries[i] for i in test], demonstrations.prompts)
     return scores
 
 
+def _fold_of_query(folds: Sequence[tuple[IntArray, IntArray]], n_queries: int) -> IntArray:
+    fold_of_query = np.empty(n_queries, dtype=np.int64)
+    for fold, (_, test) in enumerate(folds):
+        fold_of_query[test] = fold
+    return fold_of_query
+
+
 def candidate_scores(
-    candidates: Sequence[Candidate], demonstrations: Demonstrations, *, groups: IntArray, n_folds: int, seed: int
+    candidates: Sequence[Candidate],
+    demonstrations: Demonstrations,
+    *,
+    groups: IntArray,
+    n_folds: int,
+    n_runs: int = 1,
+    seed: int,
 ) -> dict[str, FloatArray]:
-    """Return the `held_out_scores` of each candidate's model by its name, all on the same folds."""
+    """Return the `held_out_scores` of each candidate's model by its name, all on the same folds.
+
+    Models that are fitted anew for each fold are run once, whatever `n_runs` is; those with a closed form `n_runs`
+    times, which costs them little.
+    """
     return {
-        each.name: held_out_scores(each.model, demonstrations, groups=groups, n_folds=n_folds, seed=seed)
+        each.name: held_out_scores(
+            each.model,
+            demonstrations,
+            groups=groups,
+            n_folds=n_folds,
+            n_runs=n_runs if isinstance(each.model, LeavesGroupsOut) else 1,
+            seed=seed,
+        )
         for each in candidates
     }
 
@@ -183,6 +208,7 @@ def select(
     demonstrations: Demonstrations,
     *,
     n_folds: int = 10,
+    n_runs: int = 10,
     confidence: float = 0.95,
     by: Grouping = "template",
     seed: int = 0,
@@ -193,6 +219,8 @@ def select(
         candidates: Reward models and head starts to consider.
         demonstrations: Training demonstrations; nothing else is looked at.
         n_folds: Number of folds of query groups.
+        n_runs: How often folds are drawn, for models that leave them out in closed form; others are run once. What the
+            draw adds to the noise is averaged out, and bounds lie closer.
         confidence: Of the one-sided lower bound, above 0.5 and below 1.
         by: What makes a group of queries.
         seed: Of the folds.
@@ -205,8 +233,8 @@ def select(
     _check(candidates, confidence)
     learnable = check_learnable(demonstrations)
     groups = learnable.groups(by)
-    scores = candidate_scores(candidates, learnable, groups=groups, n_folds=n_folds, seed=seed)
-    return select_by_scores(candidates, scores, learnable, groups=groups, confidence=confidence)
+    scores = candidate_scores(candidates, learnable, groups=groups, n_folds=n_folds, n_runs=n_runs, seed=seed)
+    return select_by_scores(candidates, scores, learnable, groups=groups, n_folds=n_folds, confidence=confidence)
 
 
 def select_by_scores(
@@ -215,6 +243,7 @@ def select_by_scores(
     demonstrations: Demonstrations,
     *,
     groups: IntArray,
+    n_folds: int,
     confidence: float,
 ) -> Selection:
     """Choose as `select` does, from held-out scores that are at hand.
@@ -223,21 +252,36 @@ def select_by_scores(
 
     Args:
         candidates: Reward models and head starts to consider.
-        scores: For each candidate's name the (n_queries, n_prompts) scores, as `held_out_scores` gives them.
+        scores: For each candidate's name the (n_runs, n_queries, n_prompts) scores, as `held_out_scores` gives them.
         demonstrations: The training demonstrations that were scored.
         groups: (n_queries,) group numbers.
+        n_folds: Number of folds that the scores were made with: their models share most of what they learnt, and bounds
+            allow for that (`prompt_oirl.evaluation.average_gain`).
         confidence: Of the one-sided lower bound, above 0.5 and below 1.
 
     Raises:
-        ParameterError: There is no candidate, two have one name, or the confidence is out of its range.
+        ParameterError: There is no candidate, two have one name, scores have another shape, or the confidence is out of
+            its range.
     """
     _check(candidates, confidence)
+    for each in candidates:
+        if scores[each.name].shape[1:] != demonstrations.trials.shape:
+            raise ParameterError(
+                f"scores of {each.name!r} have shape {scores[each.name].shape}; (n_runs, n_queries, n_prompts) is "
+                f"needed, of {demonstrations.n_queries} queries and {demonstrations.n_prompts} prompts, as "
+                "held_out_scores gives them"
+            )
     single = best_single_of(demonstrations)
     baseline = np.full(demonstrations.n_queries, single)
     tried = [(each.name, head_start) for each in candidates for head_start in each.head_starts]
-    choices = [best_of_scores(scores[name], head_start=head_start, best_single=single) for name, head_start in tried]
-    alone = [gain(demonstrations, each, baseline, groups=groups, level=2 * confidence - 1) for each in choices]
-    together = simultaneous_bounds(demonstrations, choices, baseline, groups=groups, confidence=confidence)
+    pairs = [
+        [(best_of_scores(run, head_start=head_start, best_single=single), baseline) for run in scores[name]]
+        for name, head_start in tried
+    ]
+    alone = [
+        average_gain(demonstrations, each, groups=groups, n_folds=n_folds, level=2 * confidence - 1) for each in pairs
+    ]
+    together = simultaneous_bounds(demonstrations, pairs, groups=groups, n_folds=n_folds, confidence=confidence)
     contests = tuple(
         Contest(*which, gain=own, simultaneous_low=low)
         for which, own, low in zip(tried, alone, together.lows, strict=True)
@@ -281,12 +325,12 @@ def cross_fit(
 
     Args:
         candidates: Reward models and head starts to consider.
-        scores: For each candidate's name the (n_queries, n_prompts) scores, as `held_out_scores` gives them.
+        scores: For each candidate's name the (n_runs, n_queries, n_prompts) scores, as `held_out_scores` gives them.
         demonstrations: The demonstrations that were scored.
         groups: (n_queries,) group numbers, which are never parted.
-        n_folds: Number of folds of groups.
+        n_folds: Number of folds of groups, and of those that the scores were made with.
         confidence: As for `select_by_scores`.
-        seed: Of the folds.
+        seed: Of the folds; it also says by which run's scores prompts are chosen.
 
     Raises:
         ParameterError: As for `select_by_scores`, or there are fewer groups than folds.
@@ -298,10 +342,14 @@ def cross_fit(
     weights = demonstrations.repeats.astype(np.float64)
     for fold, (train, test) in enumerate(grouped_folds(groups, n_folds, seed=seed, weights=weights)):
         training = demonstrations.select_queries(train)
-        of_training = {each.name: scores[each.name][train] for each in candidates}
-        found = select_by_scores(candidates, of_training, training, groups=groups[train], confidence=confidence)
+        of_training = {each.name: scores[each.name][:, train] for each in candidates}
+        found = select_by_scores(
+            candidates, of_training, training, groups=groups[train], n_folds=n_folds, confidence=confidence
+        )
         best, single = found.best, best_single_of(training)
-        choices[test] = best_of_scores(scores[best.candidate][test], head_start=best.head_start, best_single=single)
+        runs = scores[best.candidate]
+        of_test = runs[seed % len(runs)][test]
+        choices[test] = best_of_scores(of_test, head_start=best.head_start, best_single=single)
         baseline[test], fold_of[test], pays[test] = single, fold, found.pays
     without_rule = CrossValidation(choices=choices, baseline=baseline, folds=fold_of, groups=groups, seed=seed)
     return CrossFitted(replace(without_rule, choices=np.where(pays, choices, baseline)), without_rule)

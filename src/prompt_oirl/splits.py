@@ -15,6 +15,7 @@ import numpy as np
 
 from prompt_oirl.arrays import BoolArray, FloatArray, IntArray
 from prompt_oirl.errors import LeakageError, ParameterError
+from prompt_oirl.randomness import generator
 from prompt_oirl.records import Query, text_hash
 
 __all__ = [
@@ -69,7 +70,7 @@ def _assign_folds(groups: IntArray, weights: FloatArray, n_folds: int, seed: int
     group_weights = np.bincount(groups, weights=weights, minlength=n_groups)
     fold_of_group = np.empty(n_groups, dtype=np.int64)
     load = np.zeros(n_folds)
-    for group in np.random.default_rng(seed).permutation(n_groups):
+    for group in generator(seed).permutation(n_groups):
         lightest = int(load.argmin())
         fold_of_group[group] = lightest
         load[lightest] += group_weights[group]
@@ -88,7 +89,7 @@ def grouped_folds(
         weights: (n_queries,) what each query counts when folds are balanced, such as its trials; 1 if not given.
 
     Raises:
-        ParameterError: Fewer than two folds, or fewer groups than folds.
+        ParameterError: Fewer than two folds, fewer groups than folds, or no seed.
     """
     if n_folds < 2:
         raise ParameterError(f"n_folds={n_folds}: at least 2 folds are needed")
@@ -107,14 +108,14 @@ def grouped_split(groups: IntArray, *, test_size: float, seed: int) -> tuple[Int
     """Return (train, test) index arrays with about `test_size` of the queries in test and no group on both sides.
 
     Raises:
-        ParameterError: `test_size` is not strictly between 0 and 1, or there are fewer than two groups.
+        ParameterError: `test_size` is not strictly between 0 and 1, there are fewer than two groups, or it is no seed.
     """
     if not 0 < test_size < 1:
         raise ParameterError(f"test_size={test_size}: a fraction strictly between 0 and 1 is needed")
     n_groups = int(groups.max()) + 1 if len(groups) else 0
     if n_groups < 2:
         raise ParameterError(f"a split needs at least two groups of queries, got {n_groups}; log more queries")
-    order = np.random.default_rng(seed).permutation(n_groups)
+    order = generator(seed).permutation(n_groups)
     sizes = np.bincount(groups, minlength=n_groups)[order]
     n_test_groups = int(np.clip(np.searchsorted(np.cumsum(sizes), test_size * len(groups)) + 1, 1, n_groups - 1))
     is_test = np.isin(groups, order[:n_test_groups])

@@ -1,4 +1,4 @@
-"""The code on the page about off-policy evaluation runs, and its file is read."""
+"""The code on the page about off-policy evaluation runs as it is written, and its file is read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from prompt_oirl.policies import BestSinglePrompt, RandomPrompt
+from prompt_oirl.recommender import Recommender
+from prompt_oirl.reward.logistic import LogisticModel
+from prompt_oirl.selection import Candidate
 from prompt_oirl.sources.decision_rows import read_logged_decisions
 from prompt_oirl.testing import SyntheticWorld
 
@@ -34,7 +36,11 @@ def test_the_example_of_a_row_is_read(blocks: dict[str, str], empty_folder: Path
 
 
 def test_the_code_runs(blocks: dict[str, str], empty_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    world, rng = SyntheticWorld(n_queries=120), np.random.default_rng(0)
+    world, rng = SyntheticWorld(n_queries=240, interaction=3.0), np.random.default_rng(0)
+    groups = world.demonstrations.groups()
+    training = world.demonstrations.select_queries(np.flatnonzero(groups % 2 == 0))
+    Recommender([Candidate("logistic", LogisticModel())], n_folds=3).fit(training).save("recommender")
+    held_out = np.flatnonzero(groups % 2 == 1)
     rows = [
         {
             "query": world.queries[row].text,
@@ -43,11 +49,10 @@ def test_the_code_runs(blocks: dict[str, str], empty_folder: Path, capsys: pytes
             "correct": int(rng.random() < world.success_probabilities[row, chosen]),
             "propensity": 1 / 6,
         }
-        for row, chosen in zip(rng.integers(120, size=900).tolist(), rng.integers(6, size=900).tolist(), strict=True)
+        for row, chosen in zip(rng.choice(held_out, 900).tolist(), rng.integers(6, size=900).tolist(), strict=True)
     ]
     pyarrow.parquet.write_table(pa.Table.from_pylist(rows), "decisions.parquet")
-    named = {"policy": RandomPrompt(seed=0), "best_single": BestSinglePrompt(world.prompts[0].id)}
-    exec(compile(blocks["python"], "off_policy.md", "exec", dont_inherit=True), named)
+    exec(compile(blocks["python"], "off_policy.md", "exec", dont_inherit=True), {})
     printed = capsys.readouterr().out
     assert "snips" in printed
     assert "Read dr" in printed

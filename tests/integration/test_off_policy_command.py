@@ -174,6 +174,37 @@ def test_a_propensity_out_of_range_names_the_row(cli, files: Files, tmp_path: Pa
     assert f"{wrong}, row 1: 'propensity' is '1.5'" in ended.err
 
 
+@pytest.mark.filterwarnings("always::prompt_oirl.errors.UnequalPropensityWarning")
+@pytest.mark.parametrize("as_text", [True, False])
+def test_decisions_that_are_not_weighed_are_warned_of(cli, files: Files, tmp_path: Path, as_text: bool) -> None:
+    """Also where every candidate's probability is there, which is known and not kept."""
+
+    def probabilities(row: dict[str, Any]) -> Any:
+        others = EXPLORE / 6
+        found = {prompt.id: others for prompt in WORLD.prompts}
+        found[WORLD.prompts[WORLD.best_single].id] += 1 - EXPLORE
+        return json.dumps(found) if as_text else found
+
+    decisions = edited(files, tmp_path / "known.jsonl", action_probabilities=probabilities)
+    for ended in (cli("inspect", decisions), cli("evaluate", files.recommender, decisions)):
+        assert ended.code == 0, ended.err
+        assert ended.err.startswith(f"warning: {decisions}: the rows are decisions, whose prompts were chosen with")
+        assert "prompt-oirl evaluate RECOMMENDER LOGS --off-policy" in " ".join(ended.err.split())
+    weighed = cli("evaluate", files.recommender, decisions, "--off-policy")
+    assert (weighed.code, weighed.err) == (0, "")
+    assert "(estimated)" not in weighed.out
+
+
+def test_few_decisions_are_not_to_be_read(cli, files: Files, tmp_path: Path) -> None:
+    few = tmp_path / "few.jsonl"
+    few.write_text("".join(edited(files, few).read_text("utf-8").splitlines(keepends=True)[:40]), "utf-8")
+    ended = cli("evaluate", files.recommender, few, "--off-policy")
+    assert ended.code == 0
+    assert "Read none: " in ended.out
+    assert "Read dr" not in ended.out
+    assert "←" not in ended.out
+
+
 @pytest.mark.parametrize("option", [("--direct-method-only",), ("--clip", 0.1), ("--propensity-of", "cell")])
 def test_options_of_decisions_need_off_policy(cli, files: Files, option) -> None:
     ended = cli("evaluate", files.recommender, files.decisions, *option)

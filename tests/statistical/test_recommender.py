@@ -49,7 +49,7 @@ def with_interaction() -> list[tuple[float, float, float, Recommender]]:
     found = []
     with one_blas_thread():
         for seed in range(6):
-            world = SyntheticWorld(n_queries=700, seed=seed)
+            world = SyntheticWorld(n_queries=1000, seed=seed)
             train, test = world.demonstrations.split(test_size=0.3, seed=0)
             recommender = Recommender().fit(train)
             chosen = recommender.choose(test.queries, test.prompts)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import DataError, ParameterError
-from prompt_oirl.evaluation import Estimate
+from prompt_oirl.evaluation import Estimate, gain
 from prompt_oirl.features.lexical import LexicalFeatures
 from prompt_oirl.features.threads import one_blas_thread
 from prompt_oirl.policies import BestOfN, BestSinglePrompt, best_of_scores
@@ -22,6 +22,7 @@ from prompt_oirl.selection import (
     Candidate,
     Contest,
     Selection,
+    candidate_scores,
     cross_fitted_choices,
     held_out_scores,
     select,
@@ -54,8 +55,8 @@ class Recorder(BaseEstimator):
 
 
 class InClosedForm(Recorder):
-    def leave_group_out(self, demonstrations: Demonstrations, groups: np.ndarray) -> np.ndarray:
-        return groups[:, None] + np.arange(demonstrations.n_prompts)
+    def leave_groups_out(self, demonstrations: Demonstrations, partitions: Sequence[np.ndarray]) -> np.ndarray:
+        return np.array([groups[:, None] + np.arange(demonstrations.n_prompts) for groups in partitions])
 
 
 class Knowing(BaseEstimator):
@@ -117,7 +118,7 @@ def test_it_pays_where_the_lower_bound_is_above_zero(case: Case) -> None:
 
 def test_held_out_scores_are_by_models_that_have_not_seen_the_group() -> None:
     groups = LOGS.groups()
-    scores = held_out_scores(Recorder(), LOGS, groups=groups, n_folds=4, seed=3)
+    scores = held_out_scores(Recorder(), LOGS, groups=groups, n_folds=4, seed=3)[0]
     assert len(Recorder.fitted_on) == 4
     seen = [{query.id for query in each.queries} for each in Recorder.fitted_on]
     for row, query in enumerate(LOGS.queries):
@@ -130,11 +131,23 @@ def test_held_out_scores_are_by_models_that_have_not_seen_the_group() -> None:
 
 def test_a_model_with_a_closed_form_is_not_fitted_but_leaves_out_the_same_folds() -> None:
     groups = LOGS.groups()
-    folds = held_out_scores(InClosedForm(), LOGS, groups=groups, n_folds=4, seed=3)[:, 0]
+    folds = held_out_scores(InClosedForm(), LOGS, groups=groups, n_folds=4, seed=3)[0, :, 0]
     assert Recorder.fitted_on == []
-    fitted = held_out_scores(Recorder(), LOGS, groups=groups, n_folds=4, seed=3)[:, 0]
+    fitted = held_out_scores(Recorder(), LOGS, groups=groups, n_folds=4, seed=3)[0, :, 0]
     np.testing.assert_array_equal(folds, fitted - 1)
     assert set(folds) == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("model", [InClosedForm(), Recorder()])
+def test_each_run_has_folds_of_its_own(model: Any) -> None:
+    groups = LOGS.groups()
+    several = held_out_scores(model, LOGS, groups=groups, n_folds=4, n_runs=3, seed=3)
+    assert several.shape == (3, *LOGS.trials.shape)
+    for run in range(3):
+        Recorder.fitted_on.clear()
+        alone = held_out_scores(model, LOGS, groups=groups, n_folds=4, seed=3 + run)
+        np.testing.assert_array_equal(several[run] - several[run].min(), alone[0] - alone[0].min())
+    assert (several[0] != several[1]).any()
 
 
 def test_held_out_scores_are_reproducible_and_depend_on_the_folds() -> None:
@@ -179,7 +192,9 @@ def test_the_highest_lower_bound_is_chosen_not_the_highest_gain() -> None:
     timid[(rows >= 0.40 * n) & (rows < 0.565 * n), 1] = 1
     groups = np.arange(n)
     candidates = [Candidate("bold", PromptMeans()), Candidate("timid", PromptMeans())]
-    found = select_by_scores(candidates, {"bold": bold, "timid": timid}, logs, groups=groups, confidence=0.95)
+    found = select_by_scores(
+        candidates, {"bold": bold[None], "timid": timid[None]}, logs, groups=groups, n_folds=5, confidence=0.95
+    )
     of_bold, of_timid = (contest.gain for contest in found.contests)
     assert of_bold.value > of_timid.value
     assert of_bold.low < of_timid.low
@@ -208,11 +223,11 @@ def test_the_additive_model_gains_exactly_nothing() -> None:
 
 
 def test_the_bound_is_one_sided() -> None:
-    scores = {"right": Knowing().score(LOGS.queries, LOGS.prompts)}
+    scores = {"right": Knowing().score(LOGS.queries, LOGS.prompts)[None]}
     candidates, groups = [Candidate("right", Knowing())], LOGS.groups()
     bounds: list[float] = []
     for confidence in (0.75, 0.95, 0.99):
-        found = select_by_scores(candidates, scores, LOGS, groups=groups, confidence=confidence)
+        found = select_by_scores(candidates, scores, LOGS, groups=groups, n_folds=5, confidence=confidence)
         assert found.confidence == confidence
         assert found.best.gain.level == pytest.approx(2 * confidence - 1)
         bounds.append(found.best.gain.low)
@@ -220,20 +235,42 @@ def test_the_bound_is_one_sided() -> None:
 
 
 def test_one_contest_needs_no_correction() -> None:
-    scores = {"right": Knowing().score(LOGS.queries, LOGS.prompts)}
-    found = select_by_scores([Candidate("right", Knowing())], scores, LOGS, groups=LOGS.groups(), confidence=0.95)
+    scores = {"right": Knowing().score(LOGS.queries, LOGS.prompts)[None]}
+    found = select_by_scores(
+        [Candidate("right", Knowing())], scores, LOGS, groups=LOGS.groups(), n_folds=5, confidence=0.95
+    )
     assert found.critical_value == pytest.approx(1.6449, abs=1e-4)
     assert found.best.low == pytest.approx(found.best.gain.low, abs=1e-9)
     assert found.rests_on == "lower bound at 95%, corrected for 1 contest"
+
+
+def test_bounds_allow_for_what_folds_share() -> None:
+    """Wider by the root of 1/runs + folds/(folds - 1) than over queries alone; so further runs bring them closer."""
+    candidates, groups = [Candidate("right", Knowing())], LOGS.groups()
+    right = Knowing().score(LOGS.queries, LOGS.prompts)
+    single = np.full(LOGS.n_queries, LOGS.prompt_ids.index(BestSinglePrompt.chosen_on(LOGS).prompt_id))
+    alone = gain(LOGS, best_of_scores(right, best_single=int(single[0])), single, groups=groups, level=0.9)
+    for n_runs, n_folds in ((1, 5), (3, 5), (3, 10)):
+        scores = {"right": np.array([right] * n_runs)}
+        found = select_by_scores(candidates, scores, LOGS, groups=groups, n_folds=n_folds, confidence=0.95)
+        widening = np.sqrt(1 / n_runs + n_folds / (n_folds - 1))
+        assert found.best.gain.value == pytest.approx(alone.value)
+        assert found.best.gain.value - found.best.low == pytest.approx(widening * (alone.value - alone.low))
+
+
+def test_scores_of_another_shape_are_refused() -> None:
+    flat = {"right": Knowing().score(LOGS.queries, LOGS.prompts)}
+    with pytest.raises(ParameterError, match=r"scores of 'right' have shape .*n_runs"):
+        select_by_scores([Candidate("right", Knowing())], flat, LOGS, groups=LOGS.groups(), n_folds=5, confidence=0.95)
 
 
 def test_bounds_are_corrected_for_the_number_of_contests() -> None:
     """By more than nothing, and by less than for contests that know nothing of each other."""
     noise = np.random.default_rng(0).normal(0, 0.2, (3, LOGS.n_queries, LOGS.n_prompts))
     right = Knowing().score(LOGS.queries, LOGS.prompts)
-    scores = {str(i): right + noise[i] for i in range(3)}
+    scores = {str(i): (right + noise[i])[None] for i in range(3)}
     candidates = [Candidate(name, Knowing(), (0.0, 0.05)) for name in scores]
-    found = select_by_scores(candidates, scores, LOGS, groups=LOGS.groups(), confidence=0.95)
+    found = select_by_scores(candidates, scores, LOGS, groups=LOGS.groups(), n_folds=5, confidence=0.95)
     assert found.is_corrected
     assert found.critical_value is not None
     assert 1.7 < found.critical_value < 2.39  # Bonferroni's for six
@@ -250,9 +287,9 @@ def test_bounds_are_corrected_for_the_number_of_contests() -> None:
 
 
 def test_a_contest_told_twice_needs_no_correction() -> None:
-    scores = {name: Knowing().score(LOGS.queries, LOGS.prompts) for name in "ab"}
+    scores = {name: Knowing().score(LOGS.queries, LOGS.prompts)[None] for name in "ab"}
     candidates = [Candidate(name, Knowing()) for name in "ab"]
-    found = select_by_scores(candidates, scores, LOGS, groups=LOGS.groups(), confidence=0.95)
+    found = select_by_scores(candidates, scores, LOGS, groups=LOGS.groups(), n_folds=5, confidence=0.95)
     assert found.critical_value == pytest.approx(1.645, abs=0.02)
 
 
@@ -275,19 +312,19 @@ def test_a_selection_that_was_saved_before_says_that_its_bound_is_not_corrected(
 def test_cross_fitted_choices_are_those_of_a_selection_on_the_other_folds() -> None:
     right = Knowing().score(LOGS.queries, LOGS.prompts)
     noise = np.random.default_rng(1).normal(0, 0.1, right.shape)
-    scores = {"right": right + noise, "wrong": -right}
+    scores = {"right": np.array([right, right - noise, right + noise]), "wrong": np.array([-right] * 3)}
     candidates = [Candidate("right", Knowing(), (0.0, 0.1)), Candidate("wrong", Knowing(-1.0))]
     groups = LOGS.groups()
     found = cross_fitted_choices(candidates, scores, LOGS, groups=groups, n_folds=4, confidence=0.9, seed=2)
     weights = LOGS.repeats.astype(float)
     for fold, (train, test) in enumerate(grouped_folds(groups, 4, seed=2, weights=weights)):
         training = LOGS.select_queries(train)
-        of_training = {name: of[train] for name, of in scores.items()}
-        chosen = select_by_scores(candidates, of_training, training, groups=groups[train], confidence=0.9)
+        of_training = {name: of[:, train] for name, of in scores.items()}
+        chosen = select_by_scores(candidates, of_training, training, groups=groups[train], n_folds=4, confidence=0.9)
         single = LOGS.prompt_ids.index(BestSinglePrompt.chosen_on(training).prompt_id)
         assert chosen.best.candidate == "right"
         assert chosen.pays
-        expected = best_of_scores(scores["right"][test], head_start=chosen.best.head_start, best_single=single)
+        expected = best_of_scores(scores["right"][2][test], head_start=chosen.best.head_start, best_single=single)
         np.testing.assert_array_equal(found.choices[test], expected)
         np.testing.assert_array_equal(found.baseline[test], single)
         np.testing.assert_array_equal(found.folds[test], fold)
@@ -296,14 +333,14 @@ def test_cross_fitted_choices_are_those_of_a_selection_on_the_other_folds() -> N
 
 
 def test_cross_fitted_choices_are_the_best_single_prompt_where_nothing_pays() -> None:
-    scores = {"wrong": -Knowing().score(LOGS.queries, LOGS.prompts)}
+    scores = {"wrong": -Knowing().score(LOGS.queries, LOGS.prompts)[None]}
     found = cross_fitted_choices([Candidate("wrong", Knowing(-1.0))], scores, LOGS, groups=LOGS.groups())
     np.testing.assert_array_equal(found.choices, found.baseline)
 
 
 def test_cross_fitted_choices_for_a_fold_do_not_look_at_its_rewards() -> None:
     """Its scores may; those are given here and stay as they are."""
-    scores = {"right": Knowing().score(LOGS.queries, LOGS.prompts)}
+    scores = {"right": Knowing().score(LOGS.queries, LOGS.prompts)[None]}
     candidates, groups = [Candidate("right", Knowing(), (0.0, 0.2))], LOGS.groups()
     found = cross_fitted_choices(candidates, scores, LOGS, groups=groups, seed=1)
     held_out = found.folds == 3
@@ -318,14 +355,13 @@ def test_choosing_by_scores_at_hand_is_choosing() -> None:
     candidates = [Candidate("kernel", KernelAdvantage(), (0.0, 0.05)), Candidate("logistic", LogisticModel(SMALL))]
     learnable = LOGS.select_queries(np.flatnonzero(LOGS.trials.any(axis=1)))
     groups = learnable.groups("question")
-    scores = {
-        each.name: held_out_scores(each.model, learnable, groups=groups, n_folds=3, seed=5) for each in candidates
-    }
-    found = select(candidates, LOGS, n_folds=3, by="question", seed=5, confidence=0.9)
-    assert found == select_by_scores(candidates, scores, learnable, groups=groups, confidence=0.9)
+    scores = candidate_scores(candidates, learnable, groups=groups, n_folds=3, n_runs=2, seed=5)
+    assert {name: len(of) for name, of in scores.items()} == {"kernel": 2, "logistic": 1}
+    found = select(candidates, LOGS, n_folds=3, n_runs=2, by="question", seed=5, confidence=0.9)
+    assert found == select_by_scores(candidates, scores, learnable, groups=groups, n_folds=3, confidence=0.9)
     single = BestSinglePrompt.chosen_on(learnable)
     column = learnable.prompt_ids.index(single.prompt_id)
-    choices = best_of_scores(scores["kernel"], head_start=0.05, best_single=column)
+    choices = best_of_scores(scores["kernel"][0], head_start=0.05, best_single=column)
     changed = np.flatnonzero((choices != column) & (learnable.trials[:, column] > 0))
     assert 0 < len(changed) < learnable.n_queries
     assert found.contests[1].gain.value != found.contests[0].gain.value
@@ -348,8 +384,10 @@ def test_the_selection_is_of_the_policy_that_is_then_used() -> None:
     column = LOGS.prompt_ids.index(single.prompt_id)
     chosen = policy.choose(LOGS.queries, LOGS.prompts)
     rewards = LOGS.rewards[np.arange(LOGS.n_queries), chosen] - LOGS.rewards[:, column]
-    paired = ~np.isnan(rewards)
-    assert found.best.gain.value == pytest.approx(np.average(rewards[paired], weights=LOGS.repeats[paired]))
+    measured = ~np.isnan(rewards) & (chosen != column)
+    share = np.average(chosen != column, weights=LOGS.repeats)
+    expected = share * np.average(rewards[measured], weights=LOGS.repeats[measured])
+    assert found.best.gain.value == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("confidence", [0.5, 1.0, 0.0, -1, 95, float("nan")])

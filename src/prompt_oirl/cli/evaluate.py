@@ -8,14 +8,14 @@ from typing import Annotated
 import typer
 
 from prompt_oirl.cli import off_policy_options as given
-from prompt_oirl.cli.options import AsJson, DropSeen, ExtraColumns, GraderName, Logs, PromptSet, Seed
+from prompt_oirl.cli.options import AsJson, DropSeen, ExtraColumns, GraderName, PromptSet, Seed
 
 __all__ = ["evaluate"]
 
 
 def evaluate(
     folder: Annotated[Path, typer.Argument(help="A recommender that `train` saved.", show_default=False)],
-    logs: Logs,
+    logs: given.LogsOrDecisions,
     prompts: PromptSet = None,
     grader: GraderName = None,
     ignore_extra_columns: ExtraColumns = False,

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from prompt_oirl.cli.files import LogFiles, open_run
+from prompt_oirl.cli.files import LogFiles, check_logs, open_run
 from prompt_oirl.cli.held_out import held_out_part, with_way_out
 from prompt_oirl.cli.render import working
 from prompt_oirl.errors import DataError, LeakageError, ParameterError
@@ -90,6 +90,7 @@ def _read(files: LogFiles, propensity_of: PropensityOf | None) -> LoggedDecision
     """Read a file of decisions, or the trials of a run with the probability that each was bought."""
     grader = None if files.grader is None else get_grader(files.grader)
     if not is_run(files.logs):
+        check_logs(files.logs)
         return read_logged_decisions(
             files.logs,
             grader=grader,

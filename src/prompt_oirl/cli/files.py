@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from prompt_oirl.demonstrations import Demonstrations
-from prompt_oirl.errors import ArtifactError, ParameterError
+from prompt_oirl.errors import ArtifactError, DataNotFoundError, FileFormatError, ParameterError
 from prompt_oirl.grading import get_grader
 from prompt_oirl.prompts import read_prompts
 from prompt_oirl.runs.export import demonstrations_of
@@ -18,10 +19,13 @@ from prompt_oirl.runs.run import Run, is_run
 from prompt_oirl.sources.logged_answers import LoggedAnswer, read_logged_answers
 from prompt_oirl.sources.tabular import read_demonstrations
 
-__all__ = ["STORE_VARIABLE", "LogFiles", "check_free", "open_run", "read_answers", "read_logs"]
+__all__ = ["STORE_VARIABLE", "LogFiles", "check_free", "check_logs", "open_run", "read_answers", "read_logs"]
 
 STORE_VARIABLE = "PROMPT_OIRL_STORE"
 """Environment variable that may hold the address of a run's PostgreSQL store, with its password."""
+
+_FINDINGS = frozenset({"gain", "estimates", "evaluation", "findings", "verdict"})
+"""Names in the JSON of what was found on logs; each has one of them."""
 
 
 class LogFiles(NamedTuple):
@@ -46,15 +50,48 @@ def read_logs(
 
     Raises:
         ParameterError: A prompt set is named for a run, which has its own.
+        DataError: There are no logs.
     """
     if is_run(path):
         return _read_run(path, prompts=prompts, grader=grader)
+    check_logs(path)
     return read_demonstrations(
         path,
         grader=None if grader is None else get_grader(grader),
         prompts=None if prompts is None else read_prompts(prompts),
         extra_columns="ignore" if ignore_extra_columns else "error",
     )
+
+
+def check_logs(path: Path) -> None:
+    """Refuse what somebody may take for logs: a folder that is no run's, and what was found on logs.
+
+    Raises:
+        DataNotFoundError: It is such a folder; names the runs that are in it.
+        FileFormatError: It is an evaluation or a report.
+    """
+    if path.is_dir():
+        runs = sorted(str(each) for each in path.iterdir() if is_run(each))
+        raise DataNotFoundError(
+            f"{path} is a folder, but not that of a run; name "
+            + (f"the run that is in it ({', '.join(runs[:3])})" if runs else "the folder of a run that `collect` made")
+            + " or a file of logs that ends in .jsonl, .csv or .parquet"
+        )
+    if path.suffix.lower() == ".json" and path.is_file() and _is_finding(path):
+        raise FileFormatError(
+            path,
+            "is what was found on logs, an evaluation or a report; name the logs themselves: inspect LOGS, "
+            "evaluate RECOMMENDER LOGS, report LOGS --recommender RECOMMENDER",
+        )
+
+
+def _is_finding(path: Path) -> bool:
+    """Whether a file is JSON that `evaluate`, `demo`, `report` or `train` wrote."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and not _FINDINGS.isdisjoint(found)
 
 
 def _read_run(folder: Path, *, prompts: Path | None, grader: str | None) -> Demonstrations:

@@ -69,7 +69,7 @@ def _measure(demonstrations: Demonstrations, logs: Path, seed: int) -> Headroom:
         with working(f"cross-validating on {demonstrations.n_queries} queries"):
             policy = cross_validated_choices(demonstrations, seed=seed)
     except (DataError, ParameterError):
-        policy = None  # too little to learn from, which the output shows by the missing floor
+        policy = ()  # too little to learn from, which the output shows by the missing floor
     try:
         return headroom(demonstrations, policy=policy, seed=seed)
     except DataError as error:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-__all__ = ["Clip", "DirectMethodOnly", "Kind", "KindOfPropensity", "OffPolicy"]
+from prompt_oirl.cli.options import LOGS
+
+__all__ = ["Clip", "DirectMethodOnly", "Kind", "KindOfPropensity", "LogsOrDecisions", "OffPolicy"]
 
 
 class Kind(StrEnum):
@@ -17,6 +20,13 @@ class Kind(StrEnum):
     cell = "cell"
 
 
+LogsOrDecisions = Annotated[
+    Path,
+    typer.Argument(
+        help=f"{LOGS} With --off-policy decisions: the same columns, with rewards from 0 to 1, and propensity.",
+        show_default=False,
+    ),
+]
 OffPolicy = Annotated[
     bool,
     typer.Option(

@@ -47,9 +47,18 @@ def _lines(found: Headroom) -> list[str]:
     lines = []
     if found.has_few_groups:
         lines.append(f"{found.n_groups} groups of queries are too few to trust intervals: log more distinct queries.")
+    if found.has_dominant_group:
+        lines.append(
+            f"One group of near-duplicate queries is {found.largest_group_share:.0%} of the data: this says hardly "
+            "anything of other queries."
+        )
+    if found.unrivalled:
+        lines.append(f"Tried on too few queries to be beaten, and left out of the test: {', '.join(found.unrivalled)}.")
     lines.append(_repeats(found))
     if found.variance is not None and found.variance.total > 0:
         lines.append(_variance(found.variance))
+    if found.power is None:
+        return [*lines, f"What could have been seen cannot be told: {found.no_power}."]
     return [*lines, *_power(found.power)]
 
 
@@ -72,8 +81,9 @@ def _variance(variance: VarianceComponents) -> str:
 def _power(power: PowerStatement) -> list[str]:
     often = f"{power.power:.0%} of the time"
     lines = [
-        f"A policy's gain of {_size(power.detectable_gain)} points would have been seen {often}; to see one point, "
-        f"about {power.queries_for_one_point} queries logged like these are needed."
+        f"A gain of {_size(power.detectable_gain)} points, of a policy that spreads queries over all prompts, would "
+        f"have been seen {often}; to see one point, about {power.queries_for_one_point} queries "
+        "logged like these are needed."
     ]
     if power.detectable_headroom is not None:
         lines.append(

@@ -15,7 +15,7 @@ __all__ = ["report"]
 def report(
     logs: Logs,
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Page to write; report.json goes beside it.", show_default=False)
+        Path, typer.Option("--out", "-o", help="Page to write; the same as JSON goes beside it, under its name.")
     ] = Path("report.html"),
     recommender: Annotated[
         Path | None,
@@ -44,8 +44,8 @@ def report(
     from prompt_oirl.cli.reporting import make_report
 
     files = LogFiles(logs, prompts, grader, ignore_extra_columns)
-    verdict, page, beside = make_report(files, out, recommender=recommender, drop_seen=drop_seen, seed=seed)
+    made = make_report(files, out, recommender=recommender, drop_seen=drop_seen, seed=seed)
     if as_json:
-        print_json({"page": str(page), "json": str(beside), "verdict": verdict.to_dict()})
+        print_json(made.to_dict())
     else:
-        print_report(verdict, page, beside)
+        print_report(made.verdict, made.page, made.beside)

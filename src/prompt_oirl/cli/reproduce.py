@@ -8,9 +8,15 @@ from typing import Annotated
 
 import typer
 
-from prompt_oirl.cli.options import AsJson, DataFolder
+from prompt_oirl.cli.options import HIGHEST_SEED, AsJson, DataFolder
 
 __all__ = ["reproduce"]
+
+_TABLES = (
+    "Tables: leak_free, paper_protocol, reward_model, published, leakage, label_audit, correlation, headroom, "
+    "data_size, portfolio, unseen_prompts."
+)
+"""Written out: importing them takes longer than help may."""
 
 
 def reproduce(
@@ -18,9 +24,9 @@ def reproduce(
     data: DataFolder = None,
     fast: Annotated[bool, typer.Option("--fast", help="One fold seed and all six prompts only: minutes.")] = False,
     only: Annotated[
-        list[str] | None, typer.Option("--only", help="Compute this table only; can be given several times.")
+        list[str] | None, typer.Option("--only", help=f"Compute this table only; can be given several times. {_TABLES}")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="First seed of the folds.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="First seed of the folds.", min=0, max=HIGHEST_SEED)] = 0,
     jobs: Annotated[int, typer.Option("--jobs", help="Worker processes.", min=1)] = 1,
     as_json: AsJson = False,
 ) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from prompt_oirl.evaluation.agreement import OutcomeCorrelation, outcome_correlation
+from prompt_oirl.evaluation.chosen import chosen_rewards
 from prompt_oirl.evaluation.classification import Classification, classify
 from prompt_oirl.evaluation.cost import CostCurve, CostPoint, SelfCritiqueCost, cost_curve, prompt_tokens
 from prompt_oirl.evaluation.cross_validation import CrossValidation, cross_validate, cross_validated_gain
 from prompt_oirl.evaluation.data_size import DataSizeCurve, DataSizePoint, Extrapolation, data_size_curve
 from prompt_oirl.evaluation.estimate import Estimate, IntervalMethod
 from prompt_oirl.evaluation.evaluation import Evaluation, evaluate
+from prompt_oirl.evaluation.gains import average_gain, fold_widening, gain, gain_influences
 from prompt_oirl.evaluation.headroom import (
     Headroom,
     PowerStatement,
@@ -46,10 +48,6 @@ from prompt_oirl.evaluation.unseen_prompts import (
     validate_unseen,
 )
 from prompt_oirl.evaluation.values import (
-    average_gain,
-    chosen_rewards,
-    gain,
-    gain_influences,
     oracle_choices,
     policy_value,
     random_prompt_value,
@@ -102,6 +100,7 @@ __all__ = [
     "detectable_gain",
     "detectable_headroom",
     "evaluate",
+    "fold_widening",
     "gain",
     "gain_influences",
     "headroom",

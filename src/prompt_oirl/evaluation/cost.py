@@ -16,9 +16,11 @@ import numpy as np
 from prompt_oirl.arrays import FloatArray, IntArray
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import ParameterError
+from prompt_oirl.evaluation.chosen import chosen_rewards
 from prompt_oirl.evaluation.estimate import Estimate, Outcomes, estimate
+from prompt_oirl.evaluation.gains import gain
 from prompt_oirl.evaluation.scores import check_scores
-from prompt_oirl.evaluation.values import chosen_rewards, gain, policy_value
+from prompt_oirl.evaluation.values import policy_value
 from prompt_oirl.features.tokens import written_tokens
 from prompt_oirl.policies import best_of_scores, best_single_of
 from prompt_oirl.records import Prompt
@@ -108,8 +110,9 @@ class CostCurve:
 
     @property
     def front(self) -> tuple[CostPoint, ...]:
-        """The efficient points by rising cost."""
-        return tuple(sorted((each for each in self.points if each.is_efficient), key=lambda each: each.cost.value))
+        """The efficient points by rising cost, the first of equal ones."""
+        first = {_place(each): each for each in reversed(self.points) if each.is_efficient}
+        return tuple(sorted(first.values(), key=lambda each: each.cost.value))
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as JSON can hold it."""
@@ -132,6 +135,7 @@ def cost_curve(
     costs: FloatArray,
     *,
     groups: IntArray,
+    n_folds: int | None = None,
     lambdas: Sequence[float] | None = None,
     baseline: IntArray | None = None,
     head_start: float = 0.0,
@@ -147,6 +151,7 @@ def cost_curve(
             success rate.
         costs: (n_prompts,) or (n_queries, n_prompts) what one call costs, at least 0.
         groups: (n_queries,) group numbers.
+        n_folds: Number of folds that the scores were made with; None where the model learnt from other logs.
         lambdas: What one unit of cost takes off a score; from 0 to where the cheapest prompts are chosen if not given.
         baseline: (n_queries,) best single prompt, such as that of the other folds; the best one of these very
             demonstrations if not given, so that gains are understated, if anything.
@@ -176,7 +181,7 @@ def cost_curve(
         for column, id in enumerate(demonstrations.prompt_ids)
         if _is_comparable(demonstrations, column, single, groups)
     ]
-    points = [_point(demonstrations, way, single, spent, groups, level) for way in ways]
+    points = [_point(demonstrations, way, single, spent, groups, n_folds, level) for way in ways]
     critique = _self_critique(demonstrations, spent + critiques, is_given=critique_costs is not None)
     return CostCurve(tuple(_marked(points)), unit, demonstrations.prompt_ids[best], critique)
 
@@ -203,9 +208,11 @@ def _point(
     single: IntArray,
     spent: FloatArray,
     groups: IntArray,
+    n_folds: int | None,
     level: float,
 ) -> CostPoint:
     name, lambda_, choices = way
+    of_folds = None if lambda_ is None else n_folds  # a single prompt's gain rests on no scores
     rows, weights = np.arange(demonstrations.n_queries), demonstrations.repeats.astype(np.float64)
     is_paired = ~np.isnan(chosen_rewards(demonstrations, choices) - chosen_rewards(demonstrations, single))
 
@@ -223,7 +230,7 @@ def _point(
         lambda_=lambda_,
         value=policy_value(demonstrations, choices, groups=groups, within=is_paired, level=level),
         cost=mean(spent[rows, choices]),
-        gain=gain(demonstrations, choices, single, groups=groups, level=level),
+        gain=gain(demonstrations, choices, single, groups=groups, n_folds=of_folds, level=level),
         saving=mean(spent[rows, single] - spent[rows, choices]),
         shares=tuple(counted.tolist()),
         is_efficient=False,
@@ -231,13 +238,18 @@ def _point(
 
 
 def _marked(points: Sequence[CostPoint]) -> list[CostPoint]:
-    """Return the points with the efficient ones marked; of equal ones, the first."""
+    """Return the points with those marked that no other is better than in one respect and as good in the other."""
     best, efficient = -math.inf, set()
-    for index in sorted(range(len(points)), key=lambda i: (-points[i].saving.value, -points[i].gain.value, i)):
-        if points[index].gain.value > best:
-            best = points[index].gain.value
-            efficient.add(index)
-    return [replace(point, is_efficient=index in efficient) for index, point in enumerate(points)]
+    for saving, gained in sorted({_place(each) for each in points}, key=lambda place: (-place[0], -place[1])):
+        if gained > best:
+            best = gained
+            efficient.add((saving, gained))
+    return [replace(point, is_efficient=_place(point) in efficient) for point in points]
+
+
+def _place(point: CostPoint) -> tuple[float, float]:
+    """Return what a point saves and gains, without the last digits, which depend on the order of adding."""
+    return round(point.saving.value, 12), round(point.gain.value, 12)
 
 
 def _default_lambdas(scores: FloatArray, spent: FloatArray) -> list[float]:

@@ -11,7 +11,7 @@ from prompt_oirl.arrays import IntArray
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import ParameterError
 from prompt_oirl.evaluation.estimate import Estimate, IntervalMethod
-from prompt_oirl.evaluation.values import average_gain
+from prompt_oirl.evaluation.gains import average_gain
 from prompt_oirl.policies import BestSinglePrompt, Policy
 from prompt_oirl.splits import Grouping, grouped_folds
 

@@ -2,7 +2,7 @@
 
 Policies are learnt on nested random subsets of the query groups, and measured out of fold on the subset itself. The
 points share their queries, so they are correlated: what is said of the curve rests on their covariance, from how each
-group moves all of them, to which the spread of the random subsets is added.
+group moves all of them, widened by what folds share, to which the spread of the random subsets is added.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtrit
 
-from prompt_oirl.arrays import FloatArray, IntArray
+from prompt_oirl.arrays import BoolArray, FloatArray, IntArray
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import DataError, ParameterError
 from prompt_oirl.evaluation.cross_validation import CrossValidation
 from prompt_oirl.evaluation.estimate import Estimate, Outcomes, estimate
+from prompt_oirl.evaluation.gains import fold_widening, gain_outcomes
 from prompt_oirl.evaluation.scores import mean_over_known
-from prompt_oirl.evaluation.values import chosen_rewards
+from prompt_oirl.randomness import generator
 from prompt_oirl.splits import Grouping
 
 __all__ = ["DataSizeCurve", "DataSizePoint", "Extrapolation", "data_size_curve"]
@@ -63,7 +64,7 @@ class Extrapolation:
     n_queries: int
 
     gain: float
-    """By the power law that fits the points best."""
+    """The last point's, and what the power law that fits the points best adds to it."""
 
     low: float
     """The lowest lower end of the intervals of all the power laws tried."""
@@ -136,14 +137,15 @@ def data_size_curve(
     runs = [[_run(gain_at, learnable, groups, fraction, seed) for seed in seeds] for fraction in fractions]
     points = [_point(learnable, groups, fraction, run, level) for fraction, run in zip(fractions, runs, strict=True)]
     sizes = np.array([point.n_queries for point in points], dtype=np.float64)
+    known = np.array([point.gain.n_queries for point in points], dtype=np.float64)
     covariance = _covariance(learnable, groups, runs)
     t = float(stdtrit(max(points[0].gain.n_groups - 1, 1), 0.5 + level / 2))
     halves = t * np.sqrt(np.diag(covariance))
     widened = [_widen(point, float(half)) for point, half in zip(points, halves, strict=True)]
     gains = np.array([point.gain.value for point in points], dtype=np.float64)
-    slope = _slope(np.log2(sizes), gains, covariance)
+    slope = _slope(np.log2(sizes), gains, known, covariance)
     per_doubling = _around(points[-1].gain, slope[0], t * slope[1])
-    twice = _extrapolate(sizes, gains, covariance, t, level) if per_doubling.low > 0 else None
+    twice = _extrapolate(sizes, gains, known, covariance, t, level) if per_doubling.low > 0 else None
     return DataSizeCurve(tuple(widened), per_doubling, twice, _reason(per_doubling, twice))
 
 
@@ -155,12 +157,17 @@ class _Run:
     """Indices of its queries."""
 
     differences: FloatArray
-    """(n_queries,) of all demonstrations: reward of the choice less that of the baseline's; NaN outside the subset."""
+    """(n_queries,) of all demonstrations: what `gain_outcomes` makes of choice and baseline; NaN outside the subset."""
 
-    can_vary: IntArray
-    """(n_queries,) whether the two chose different prompts."""
+    can_vary: BoolArray
+    """(n_queries,) whether the two chose different prompts that were both tried."""
 
     n_trials: int
+
+    n_left_out: int
+
+    n_folds: int | None
+    """Of the cross-validation; None where it was none."""
 
 
 def _run(
@@ -170,21 +177,31 @@ def _run(
     fraction: float,
     seed: int,
 ) -> _Run:
-    order = np.random.default_rng(seed).permutation(int(groups.max()) + 1)
+    order = generator(seed).permutation(int(groups.max()) + 1)
     kept = order[: max(2, round(fraction * len(order)))]
     rows = np.flatnonzero(np.isin(groups, kept))
     part = demonstrations.select_queries(rows)
     found = gain_at(part, seed)
-    differences: FloatArray = np.full(demonstrations.n_queries, np.nan)
-    differences[rows] = chosen_rewards(part, found.choices) - chosen_rewards(part, found.baseline)
-    can_vary = np.zeros(demonstrations.n_queries, dtype=np.int64)
-    can_vary[rows] = found.choices != found.baseline
-    if len(np.unique(groups[~np.isnan(differences)])) < 2:
+    outcomes = gain_outcomes(part, [(found.choices, found.baseline)], groups=groups[rows])
+    known = np.ones(len(rows), bool) if outcomes.is_known is None else outcomes.is_known
+    if len(np.unique(groups[rows[known]])) < 2:
         raise DataError(
             f"with {len(rows)} of {demonstrations.n_queries} queries fewer than two groups have trials of both the "
             "chosen and the best single prompt; start with a larger fraction, or log every prompt on every query"
         )
-    return _Run(rows, differences, can_vary, int(part.trials.sum()))
+    differences: FloatArray = np.full(demonstrations.n_queries, np.nan)
+    differences[rows] = outcomes.values
+    can_vary: BoolArray = np.zeros(demonstrations.n_queries, dtype=np.bool_)
+    can_vary[rows] = outcomes.can_vary
+    n_folds = found.n_folds if found.n_folds > 1 else None
+    return _Run(
+        rows=rows,
+        differences=differences,
+        can_vary=can_vary,
+        n_trials=int(part.trials.sum()),
+        n_left_out=int((~known).sum()),
+        n_folds=n_folds,
+    )
 
 
 def _point(
@@ -199,7 +216,7 @@ def _point(
         can_vary=np.any([run.can_vary for run in runs], axis=0),
     )
     by_seed = [_mean(run.differences, weights) for run in runs]
-    n_left_out = round(float(np.mean([np.isnan(run.differences[run.rows]).sum() for run in runs])))
+    n_left_out = round(float(np.mean([run.n_left_out for run in runs])))
     found = replace(estimate(outcomes, bounds=(-1.0, 1.0), level=level), n_left_out=n_left_out)
     return DataSizePoint(
         fraction=fraction,
@@ -231,7 +248,9 @@ def _covariance(demonstrations: Demonstrations, groups: IntArray, runs: Sequence
         weighted = np.where(np.isnan(values), 0.0, _weights(weights, of_point))
         mean = float(weighted @ np.nan_to_num(values) / weighted.sum())
         moved = np.bincount(groups, weights=weighted * (np.nan_to_num(values) - mean))
-        influences.append(moved / weighted.sum())
+        n_folds = of_point[0].n_folds
+        widening = 1.0 if n_folds is None else fold_widening(n_folds, n_runs=len(of_point))
+        influences.append(widening * moved / weighted.sum())
         can_vary = any(run.can_vary.any() for run in of_point)
         pseudo = weighted[weighted > 0].mean() / weighted.sum() if can_vary else 0.0
         by_seed = [_mean(run.differences, weights) for run in of_point]
@@ -250,37 +269,41 @@ def _around(like: Estimate, value: float, half: float) -> Estimate:
     return replace(like, value=value, low=max(value - half, -1.0), high=min(value + half, 1.0))
 
 
-def _weighted_fit(design: FloatArray, variances: FloatArray) -> FloatArray:
-    """Return (n_coefficients, n_points) what turns the points into coefficients by weighted least squares."""
-    precision = 1 / np.maximum(variances, 1e-12)
-    fit: FloatArray = np.linalg.solve((design.T * precision) @ design, design.T * precision)
+def _weighted_fit(design: FloatArray, known: FloatArray) -> FloatArray:
+    """Return (n_coefficients, n_points) what turns the points into coefficients by weighted least squares.
+
+    The weights are the numbers of queries that the points rest on, and not their estimated variances: a point at which
+    hardly another prompt was chosen has next to none, and would decide the whole curve.
+    """
+    fit: FloatArray = np.linalg.solve((design.T * known) @ design, design.T * known)
     return fit
 
 
-def _slope(x: FloatArray, gains: FloatArray, covariance: FloatArray) -> tuple[float, float]:
+def _slope(x: FloatArray, gains: FloatArray, known: FloatArray, covariance: FloatArray) -> tuple[float, float]:
     """Return the slope of the gains over x, and its standard error."""
-    of_points = _weighted_fit(np.column_stack([np.ones_like(x), x]), np.diag(covariance))[1]
+    of_points = _weighted_fit(np.column_stack([np.ones_like(x), x]), known)[1]
     return float(of_points @ gains), math.sqrt(float(of_points @ covariance @ of_points))
 
 
 def _extrapolate(
-    sizes: FloatArray, gains: FloatArray, covariance: FloatArray, t: float, level: float
+    sizes: FloatArray, gains: FloatArray, known: FloatArray, covariance: FloatArray, t: float, level: float
 ) -> Extrapolation | None:
+    """Return the last point, and what each law adds from there to twice the queries."""
     if len(sizes) < _FEWEST_POINTS:
         return None
-    variances = np.maximum(np.diag(covariance), 1e-12)
-    twice = 2 * sizes[-1]
+    last = np.eye(len(sizes))[-1]
     found = []
     for exponent in _EXPONENTS:
         design = np.column_stack([np.ones_like(sizes), _law(sizes, exponent)])
-        fit = _weighted_fit(design, variances)
-        at_twice = np.array([1.0, _law(np.array([twice]), exponent)[0]]) @ fit
+        fit = _weighted_fit(design, known)
+        added = float(np.diff(_law(sizes[-1] * np.array([1.0, 2.0]), exponent))[0])
+        at_twice: FloatArray = last + added * fit[1]
         value, half = float(at_twice @ gains), t * math.sqrt(float(at_twice @ covariance @ at_twice))
-        misfit = float((((design @ fit - np.eye(len(sizes))) @ gains) ** 2 / variances).sum())
+        misfit = float((((design @ fit - np.eye(len(sizes))) @ gains) ** 2 * known).sum())
         found.append((misfit, exponent, value, half))
     _, exponent, value, _ = min(found)
     return Extrapolation(
-        n_queries=int(twice),
+        n_queries=int(2 * sizes[-1]),
         gain=float(np.clip(value, -1, 1)),
         low=max(min(value - half for *_, value, half in found), -1.0),
         high=min(max(value + half for *_, value, half in found), 1.0),

@@ -11,6 +11,7 @@ from scipy.special import stdtrit
 
 from prompt_oirl.arrays import BoolArray, FloatArray, IntArray
 from prompt_oirl.errors import DataError, ParameterError
+from prompt_oirl.randomness import generator
 
 __all__ = ["DOMINANT_SHARE", "FEWEST_GROUPS", "Estimate", "IntervalMethod", "Outcomes", "estimate", "group_influences"]
 
@@ -128,6 +129,9 @@ class Outcomes:
     pseudo_weight: float | None = None
     """Weight of the pseudo-query that keeps the interval open; the mean weight of a query if not given."""
 
+    is_known: BoolArray | None = None
+    """(n_queries,) False where the outcome is not known and its value stands for it: counted as left out."""
+
     def __post_init__(self) -> None:
         lengths = {len(self.values), len(self.weights), len(self.groups)}
         if len(lengths) > 1:
@@ -160,6 +164,9 @@ class _GroupSums:
     n_varying: int
     """Groups with an outcome that can vary."""
 
+    n_groups: int
+    """Groups with an outcome that is known."""
+
     largest_share: float
     """Of the weight, the share of the group that has most."""
 
@@ -185,7 +192,7 @@ class _GroupSums:
         sums, counts = np.unique(np.column_stack([self.numerator, self.denominator]), axis=0, return_counts=True)
         sums = np.vstack([sums, [[win, mean], [loss, mean]]])
         shares = np.append(counts, [0.5, 0.5]) / (counts.sum() + 1)
-        rng = np.random.default_rng(seed)
+        rng = generator(seed)
         ratios = []
         for _ in range(_N_RESAMPLES // _N_RESAMPLES_AT_ONCE):
             drawn = rng.multinomial(len(self.numerator), shares, size=_N_RESAMPLES_AT_ONCE) @ sums
@@ -226,17 +233,18 @@ def estimate(
     if method not in ("normal", "bootstrap"):
         raise ParameterError(f"method={method!r} makes no interval; use 'normal' (default) or 'bootstrap'")
     kept = ~np.isnan(outcomes.values)
-    sums = _group_sums(outcomes, kept, np.ones(len(kept)) if per is None else per)
+    known = kept if outcomes.is_known is None else kept & outcomes.is_known
+    sums = _group_sums(outcomes, kept, known, np.ones(len(kept)) if per is None else per)
     low, high = sums.normal(level) if method == "normal" else sums.bootstrap(level, seed)
     return Estimate(
         value=sums.ratio,
         low=float(max(low, bounds[0])),
         high=float(min(high, bounds[1])),
         level=level,
-        n_queries=int(kept.sum()),
-        n_groups=len(sums.numerator),
+        n_queries=int(known.sum()),
+        n_groups=sums.n_groups,
         n_trials=outcomes.n_trials,
-        n_left_out=int((~kept).sum()),
+        n_left_out=int((~known).sum()),
         method=method,
         largest_group_share=sums.largest_share,
     )
@@ -260,11 +268,12 @@ def group_influences(outcomes: Outcomes, *, per: FloatArray | None = None) -> Fl
     return influences
 
 
-def _group_sums(outcomes: Outcomes, kept: BoolArray, per: FloatArray) -> _GroupSums:
-    numbers, groups = np.unique(outcomes.groups[kept], return_inverse=True)
-    if len(numbers) < 2:
+def _group_sums(outcomes: Outcomes, kept: BoolArray, known: BoolArray, per: FloatArray) -> _GroupSums:
+    groups = np.unique(outcomes.groups[kept], return_inverse=True)[1]
+    n_groups = len(np.unique(outcomes.groups[known]))
+    if n_groups < 2:
         raise DataError(
-            f"{len(numbers)} groups of queries have an outcome ({kept.sum()} of {len(kept)} queries): an interval "
+            f"{n_groups} groups of queries have an outcome ({known.sum()} of {len(known)} queries): an interval "
             "needs at least two, and 30 to be trusted; log more distinct queries, and the chosen prompts on them"
         )
     weights = outcomes.weights[kept]
@@ -279,5 +288,6 @@ def _group_sums(outcomes: Outcomes, kept: BoolArray, per: FloatArray) -> _GroupS
         if n_varying
         else 0.0,
         n_varying=n_varying,
+        n_groups=n_groups,
         largest_share=float(np.bincount(groups, weights=weights).max() / weights.sum()),
     )

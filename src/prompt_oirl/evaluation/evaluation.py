@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from prompt_oirl.demonstrations import Demonstrations
+from prompt_oirl.evaluation.chosen import chosen_rewards
 from prompt_oirl.evaluation.estimate import Estimate
-from prompt_oirl.evaluation.values import chosen_rewards, gain, policy_value, regret, share_of_inflated_headroom
+from prompt_oirl.evaluation.gains import gain
+from prompt_oirl.evaluation.values import policy_value, regret, share_of_inflated_headroom
 from prompt_oirl.evaluation.wins import PromptWins, win_map
 from prompt_oirl.policies import Policy
 from prompt_oirl.splits import Grouping, check_no_leakage

@@ -15,9 +15,10 @@ from scipy.special import stdtrit
 
 from prompt_oirl.arrays import BoolArray, FloatArray, IntArray
 from prompt_oirl.demonstrations import Demonstrations
+from prompt_oirl.evaluation.chosen import chosen_rewards
 from prompt_oirl.evaluation.estimate import Estimate, Outcomes, estimate
+from prompt_oirl.evaluation.gains import average_gain
 from prompt_oirl.evaluation.scores import mean_over_known
-from prompt_oirl.evaluation.values import average_gain, chosen_rewards
 
 __all__ = ["LeftOutPrompt", "LeftOutPrompts", "OverQueriesAndPrompts", "Pair", "gain_of_offer", "judge"]
 

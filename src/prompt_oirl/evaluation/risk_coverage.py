@@ -14,9 +14,10 @@ import numpy as np
 from prompt_oirl.arrays import BoolArray, FloatArray, IntArray
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import DataError, ParameterError
+from prompt_oirl.evaluation.chosen import chosen_rewards
 from prompt_oirl.evaluation.estimate import Estimate
+from prompt_oirl.evaluation.gains import gain
 from prompt_oirl.evaluation.simultaneous import simultaneous_bounds
-from prompt_oirl.evaluation.values import chosen_rewards, gain
 
 __all__ = ["RiskCoverage", "RiskCoveragePoint", "risk_coverage"]
 
@@ -117,6 +118,7 @@ def risk_coverage(
     *,
     baseline: IntArray,
     groups: IntArray,
+    n_folds: int | None = None,
     level: float = 0.95,
     n_points: int = 20,
 ) -> RiskCoverage:
@@ -134,6 +136,7 @@ def risk_coverage(
         baseline: (n_queries,) index of the best single prompt; where it was chosen on these very demonstrations, the
             gain is understated, if anything.
         groups: (n_queries,) group numbers, as `Demonstrations.groups` gives them.
+        n_folds: Number of folds that the scores were made with; None where the model learnt from other logs.
         level: Of the intervals and of the lower bounds, above 0.5 and below 1.
         n_points: Most points of the curve; fewer where margins are equal.
 
@@ -156,16 +159,23 @@ def risk_coverage(
     thresholds = _thresholds(margins[margins > 0], n_points)
     leaving = [margins >= threshold for threshold in thresholds]
     rules = [np.where(leaves, best, baseline) for leaves in leaving]
-    lows = simultaneous_bounds(demonstrations, rules, baseline, groups=groups, confidence=level).lows if rules else ()
+    pairs = [[(choices, baseline)] for choices in rules]
+    lows = (
+        simultaneous_bounds(demonstrations, pairs, groups=groups, n_folds=n_folds, confidence=level).lows
+        if rules
+        else ()
+    )
 
     def point(threshold: float, leaves: BoolArray, choices: IntArray, low: float) -> RiskCoveragePoint:
         return RiskCoveragePoint(
             threshold=threshold,
             n_queries=int(leaves.sum()),
             share=float(np.average(leaves, weights=demonstrations.repeats)),
-            gain=gain(demonstrations, choices, baseline, groups=groups, level=level),
+            gain=gain(demonstrations, choices, baseline, groups=groups, n_folds=n_folds, level=level),
             gain_low=low,
-            gain_of_leaving=_gain_of(demonstrations, best, baseline, groups=groups, leaves=leaves, level=level),
+            gain_of_leaving=_gain_of(
+                demonstrations, best, baseline, groups=groups, leaves=leaves, n_folds=n_folds, level=level
+            ),
         )
 
     return RiskCoverage(
@@ -193,6 +203,7 @@ def _gain_of(
     *,
     groups: IntArray,
     leaves: BoolArray,
+    n_folds: int | None,
     level: float,
 ) -> Estimate | None:
     """Return the gain over the queries that leave, None where fewer than two groups have trials of both prompts."""
@@ -200,4 +211,11 @@ def _gain_of(
     if len(np.unique(groups[leaves & is_paired])) < 2:
         return None
     there = np.flatnonzero(leaves)
-    return gain(demonstrations.select_queries(there), best[there], baseline[there], groups=groups[there], level=level)
+    return gain(
+        demonstrations.select_queries(there),
+        best[there],
+        baseline[there],
+        groups=groups[there],
+        n_folds=n_folds,
+        level=level,
+    )

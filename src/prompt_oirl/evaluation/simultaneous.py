@@ -19,7 +19,7 @@ from scipy.special import ndtr, ndtri
 from prompt_oirl.arrays import FloatArray, IntArray
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import DataError, ParameterError
-from prompt_oirl.evaluation.values import gain, gain_influences
+from prompt_oirl.evaluation.gains import average_gain, gain_influences
 
 __all__ = ["SimultaneousBounds", "one_sided_level", "simultaneous_bounds", "simultaneous_quantile"]
 
@@ -79,35 +79,39 @@ class SimultaneousBounds:
     lows: tuple[float, ...]
 
     critical_value: float
-    """How many standard errors under the gain each lies; with few groups a little further, by Student's t."""
+    """How many standard errors under the gain each lies; with few groups a little further, by Student's t. Standard
+    errors of cross-validated gains allow for what folds share."""
 
 
 def simultaneous_bounds(
     demonstrations: Demonstrations,
-    choices: Sequence[IntArray],
-    baseline: IntArray,
+    pairs: Sequence[Sequence[tuple[IntArray, IntArray]]],
     *,
     groups: IntArray,
+    n_folds: int | None = None,
     confidence: float,
 ) -> SimultaneousBounds:
-    """Return lower bounds of what several choices gain over a baseline, which hold all at once.
+    """Return lower bounds of several gains, which hold all at once.
+
+    How many standard errors out they lie is by how the gains move together, which folds do not change; how wide a
+    standard error is, by `average_gain` with the folds.
 
     Args:
-        demonstrations: Held-out demonstrations, as for `gain`.
-        choices: One or more of (n_queries,) prompt indices.
-        baseline: (n_queries,) index of the prompt that the baseline chooses.
+        demonstrations: Held-out demonstrations, as for `average_gain`.
+        pairs: For each gain the (choices, baseline) of its runs, each (n_queries,).
         groups: (n_queries,) group numbers.
+        n_folds: Number of folds, where the runs are cross-validations; None where they are not.
         confidence: That all the bounds hold, strictly between 0.5 and 1.
 
     Raises:
         ParameterError: The confidence is out of its range.
-        DataError: There are no choices, or fewer than two groups of queries have trials of both prompts.
+        DataError: There are no pairs, or fewer than two groups of queries have trials of both prompts.
     """
-    influences = [gain_influences(demonstrations, chosen, baseline, groups=groups) for chosen in choices]
+    influences = [gain_influences(demonstrations, each, groups=groups) for each in pairs]
     critical_value = simultaneous_quantile(np.column_stack(influences), confidence)
     level = one_sided_level(critical_value)
-    lows = (gain(demonstrations, chosen, baseline, groups=groups, level=level).low for chosen in choices)
-    return SimultaneousBounds(tuple(lows), critical_value)
+    gains = [average_gain(demonstrations, each, groups=groups, n_folds=n_folds, level=level) for each in pairs]
+    return SimultaneousBounds(tuple(each.low for each in gains), critical_value)
 
 
 @lru_cache(maxsize=16)

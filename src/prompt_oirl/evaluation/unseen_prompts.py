@@ -10,8 +10,9 @@ the prompts as they are, and over prompts with the queries as they are.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, asdict, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -23,8 +24,8 @@ from prompt_oirl.arrays import FloatArray, IntArray
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import DataError, ParameterError
 from prompt_oirl.evaluation.estimate import Estimate
+from prompt_oirl.evaluation.gains import average_gain, fold_widening
 from prompt_oirl.evaluation.left_out_prompts import LeftOutPrompts, Pair, gain_of_offer, judge
-from prompt_oirl.evaluation.values import average_gain
 from prompt_oirl.policies import BestOfN, best_of_scores, best_single_of
 from prompt_oirl.records import Prompt, Query
 from prompt_oirl.reward.protocol import RewardModel, ScoresUnseenPrompts
@@ -60,12 +61,16 @@ class UnseenPrompts:
     low_over_prompts: float | None = None
     """One-sided lower bound of the mean over prompts, from how much they differ."""
 
+    low: float | None = None
+    """One-sided lower bound for other queries and other prompts together: as far under the gain as both bounds' errors
+    are large together. None in a recommender that was saved before there was one."""
+
     @property
     def may_win(self) -> bool:
-        """Whether both lower bounds are above zero."""
+        """Whether the lower bound is above zero."""
         if self.gain is None or self.low_over_prompts is None:
             return False
-        return min(self.gain.low, self.low_over_prompts) > 0
+        return (min(self.gain.low, self.low_over_prompts) if self.low is None else self.low) > 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON can hold."""
@@ -75,6 +80,7 @@ class UnseenPrompts:
             "gain": None if self.gain is None else self.gain.to_dict(),
             "gain_by_prompt": dict(self.gain_by_prompt),
             "low_over_prompts": self.low_over_prompts,
+            "low": self.low,
         }
 
 
@@ -162,7 +168,7 @@ def validate_unseen(
     try:
         folds = _folds(learnable, groups, n_folds, seed)
         scores = [_scores(model, learnable, left_out, folds) for left_out in range(learnable.n_prompts)]
-        return _verdict(learnable, _pairs(learnable, scores, head_start), groups, confidence)
+        return _verdict(learnable, _pairs(learnable, scores, head_start), groups, n_folds, confidence)
     except DataError as error:
         return UnseenPrompts(f"leaving prompts out could not be tried: {error}")
 
@@ -209,7 +215,7 @@ def unseen_prompts(
         scores = [_scores(model, learnable, left_out, folds) for left_out in range(learnable.n_prompts)]
         pairs = _pairs(learnable, scores, head_start)
         judged.append(judge(learnable, scores, pairs, groups, level, are_queries_new=len(folds) > 1))
-    verdict = _verdict(learnable, pairs, groups, 0.5 + level / 2)
+    verdict = _verdict(learnable, pairs, groups, n_folds, 0.5 + level / 2)
     return UnseenPromptKnowledge(judged[0], judged[1], verdict)
 
 
@@ -253,17 +259,21 @@ def _pairs(demonstrations: Demonstrations, scores: Sequence[FloatArray], head_st
 
 
 def _verdict(
-    demonstrations: Demonstrations, pairs: Sequence[Pair], groups: IntArray, confidence: float
+    demonstrations: Demonstrations, pairs: Sequence[Pair], groups: IntArray, n_folds: int, confidence: float
 ) -> UnseenPrompts:
-    gain = average_gain(demonstrations, pairs, groups=groups, level=2 * confidence - 1)
+    over_queries = average_gain(demonstrations, pairs, groups=groups, level=2 * confidence - 1)
+    # Prompts take turns on the same folds, which is no further draw of the folds.
+    below = fold_widening(n_folds) * (over_queries.value - over_queries.low)
+    gain = replace(over_queries, low=max(over_queries.value - below, -1.0))
     gains = np.array([gain_of_offer(demonstrations, pair) for pair in pairs], dtype=np.float64)
-    low = _lower_bound(gains, confidence)
+    low_over_prompts = _lower_bound(gains, confidence)
+    low = gain.value - math.hypot(below, float(gains.mean()) - low_over_prompts)
     found = (
         f"of {len(pairs)} prompts left out in turn, offering one gained {100 * gain.value:+.1f} points, lower bound "
-        f"{100 * gain.low:+.1f} over query groups and {100 * low:+.1f} over prompts"
+        f"{100 * low:+.1f} ({100 * gain.low:+.1f} over query groups and {100 * low_over_prompts:+.1f} over prompts)"
     )
     by_prompt = tuple(zip(demonstrations.prompt_ids, gains.tolist(), strict=True))
-    return UnseenPrompts(found, gain, by_prompt, low)
+    return UnseenPrompts(found, gain, by_prompt, low_over_prompts, low)
 
 
 def _lower_bound(values: FloatArray, confidence: float) -> float:

@@ -9,8 +9,10 @@ import numpy as np
 
 from prompt_oirl.arrays import IntArray
 from prompt_oirl.demonstrations import Demonstrations
+from prompt_oirl.evaluation.chosen import chosen_rewards
 from prompt_oirl.evaluation.estimate import Estimate
-from prompt_oirl.evaluation.values import chosen_rewards, gain, policy_value
+from prompt_oirl.evaluation.gains import gain
+from prompt_oirl.evaluation.values import policy_value
 
 __all__ = ["PromptWins", "win_map"]
 

@@ -1,4 +1,4 @@
-"""What a recommender with the default candidates would have chosen for each logged query without having seen it."""
+"""What training on logs would choose for each of their queries without having seen it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,24 @@ from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.evaluation import CrossValidation
 from prompt_oirl.policies import best_single_of
 from prompt_oirl.recommender.candidates import default_candidates
-from prompt_oirl.selection import candidate_scores, cross_fitted_choices
+from prompt_oirl.selection import candidate_scores, cross_fit
 from prompt_oirl.splits import Grouping
 
 __all__ = ["cross_validated_choices"]
 
+_N_SCORED_RUNS = 10
+
 
 def cross_validated_choices(
-    demonstrations: Demonstrations, *, by: Grouping = "template", n_folds: int = 5, seed: int = 0
-) -> CrossValidation:
-    """Choose for each query with what the other folds' logs select among the default candidates.
+    demonstrations: Demonstrations, *, by: Grouping = "template", n_folds: int = 5, n_draws: int = 5, seed: int = 0
+) -> tuple[CrossValidation, ...]:
+    """Choose for each query by the best contest of the default candidates on the other folds, pay or not.
 
     Args:
         demonstrations: All logs. Queries without a scored trial teach nothing, and get the best single prompt.
         by: What makes a group of queries, which is never parted.
         n_folds: Number of folds.
+        n_draws: How often the folds are drawn that a contest is selected on.
         seed: Of the folds.
 
     Raises:
@@ -34,19 +37,22 @@ def cross_validated_choices(
     learnable = demonstrations.select_queries(rows)
     groups = learnable.groups(by)
     candidates = default_candidates(seed)
-    scores = candidate_scores(candidates, learnable, groups=groups, n_folds=n_folds, seed=seed)
-    found = cross_fitted_choices(candidates, scores, learnable, groups=groups, n_folds=n_folds, seed=seed)
-    single = best_single_of(demonstrations)
+    scores = candidate_scores(candidates, learnable, groups=groups, n_folds=n_folds, n_runs=_N_SCORED_RUNS, seed=seed)
+    single, of_all = best_single_of(demonstrations), demonstrations.groups(by)
 
-    def of_all(values: IntArray, default: int) -> IntArray:
-        filled: IntArray = np.full(demonstrations.n_queries, default)
-        filled[rows] = values
-        return filled
+    def filled(values: IntArray, default: int) -> IntArray:
+        everywhere: IntArray = np.full(demonstrations.n_queries, default)
+        everywhere[rows] = values
+        return everywhere
 
-    return CrossValidation(
-        choices=of_all(found.choices, single),
-        baseline=of_all(found.baseline, single),
-        folds=of_all(found.folds, 0),
-        groups=demonstrations.groups(by),
-        seed=seed,
-    )
+    def draw(number: int) -> CrossValidation:
+        found = cross_fit(candidates, scores, learnable, groups=groups, n_folds=n_folds, seed=number).without_rule
+        return CrossValidation(
+            choices=filled(found.choices, single),
+            baseline=filled(found.baseline, single),
+            folds=filled(found.folds, 0),
+            groups=of_all,
+            seed=number,
+        )
+
+    return tuple(draw(number) for number in range(seed, seed + n_draws))

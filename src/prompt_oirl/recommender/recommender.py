@@ -31,7 +31,7 @@ from prompt_oirl.splits import Grouping, check_unseen, group_hashes, is_seen
 
 __all__ = ["Recommender"]
 
-_SETTINGS = ("n_folds", "confidence", "by", "seed")
+_SETTINGS = ("n_folds", "n_runs", "confidence", "by", "seed")
 _FITTED = (
     "policy_",
     "selection_",
@@ -47,6 +47,9 @@ _STATE_NAMES = {"settings": _SETTINGS, "fitted": _FITTED}
 _SAVED_BEFORE = {"unseen_prompts_": UnseenPrompts("it was not measured when this recommender was trained")}
 """What stands for attributes that a folder of an earlier format version lacks."""
 
+_SETTINGS_BEFORE: dict[str, Any] = {"n_runs": 1}
+"""The same of settings."""
+
 _TRIAL_QUERY = "How many apples are left?"
 
 
@@ -59,6 +62,7 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
     Args:
         candidates: Reward models to choose among; the default ones if None.
         n_folds: Folds of query groups in the cross-validation of reward models.
+        n_runs: How often the folds are drawn, for reward models that leave them out in closed form; see `select`.
         confidence: Of the one-sided lower bound of the no-harm rule.
         by: What makes a group of queries; the default keeps near-duplicates together.
         seed: Of folds and models.
@@ -78,12 +82,14 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
         candidates: Sequence[Candidate] | None = None,
         *,
         n_folds: int = 10,
+        n_runs: int = 10,
         confidence: float = 0.95,
         by: Grouping = "template",
         seed: int = 0,
     ) -> None:
         self.candidates = candidates
         self.n_folds = n_folds
+        self.n_runs = n_runs
         self.confidence = confidence
         self.by = by
         self.seed = seed
@@ -101,6 +107,7 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
             candidates,
             demonstrations,
             n_folds=self.n_folds,
+            n_runs=self.n_runs,
             confidence=self.confidence,
             by=self.by,
             seed=self.seed,
@@ -182,8 +189,11 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
 
         Raises:
             NotFittedError: `fit` was not called.
+            ParameterError: Something else than one text was given.
             DataError: The query is empty.
         """
+        if not isinstance(query, str):
+            raise ParameterError(f"query={query!r:.60} is no text; give one, or use recommend_many for a list of them")
         return self.recommend_many([query], extra_prompts=extra_prompts)[0]
 
     def recommend_many(self, queries: Sequence[str], *, extra_prompts: Sequence[Prompt] = ()) -> list[Recommendation]:
@@ -329,7 +339,7 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
             KeyError: It has not even settings and fitted attributes.
             TypeError: It is something else altogether.
         """
-        settings, fitted = dict(state["settings"]), dict(state["fitted"])
+        settings, fitted = _SETTINGS_BEFORE | dict(state["settings"]), dict(state["fitted"])
         fitted = _SAVED_BEFORE | {"reliable_rates_": fitted.get("success_rates_")} | fitted
         if set(settings) != set(_SETTINGS) or set(fitted) != set(_FITTED):
             raise ValueError(f"it has the parts {sorted({*settings, *fitted})}, not those of a recommender")

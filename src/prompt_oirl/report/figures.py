@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prompt_oirl.optional import import_optional
+from prompt_oirl.report.point_names import write_names
 from prompt_oirl.report.texts import harmless, shown
 
 __all__ = ["ACCENT", "Bar", "Series", "draw_bars", "draw_lines"]
@@ -22,7 +23,6 @@ RULE = "#c3cad1"
 _WIDTH = 4.5
 _SIZE = 9
 _LONGEST_LABEL = 26
-_LONGEST_NAME = 12
 _STYLE = {
     "font.size": _SIZE,
     "axes.labelsize": _SIZE,
@@ -67,6 +67,16 @@ class Series:
 
     names: Sequence[str] | None = None
     """What to write beside each point."""
+
+    @property
+    def xy(self) -> list[tuple[float, float]]:
+        """The points."""
+        return list(zip(self.x, self.y, strict=True))
+
+    @property
+    def named_points(self) -> list[tuple[float, float, str]]:
+        """The points that have names, with these."""
+        return [] if self.names is None else list(zip(self.x, self.y, self.names, strict=True))
 
 
 @dataclass(frozen=True)
@@ -124,7 +134,9 @@ def draw_lines(
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         if len(series) > 1:
-            axes.legend(frameon=False, fontsize=_SIZE - 1, labelcolor="#1b1f24")
+            where = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": len(series), "borderaxespad": 0.2}
+            axes.legend(frameon=False, fontsize=_SIZE - 1, labelcolor="#1b1f24", **where)
+        write_names(axes, [each for line in series for each in line.named_points], around=[line.xy for line in series])
     return made[0]
 
 
@@ -182,10 +194,6 @@ def _draw_series(axes: Any, series: Series) -> None:
         markersize=3.5,
         label=shown(series.label, _LONGEST_LABEL + 8),
     )
-    for x, y, name in zip(series.x, series.y, series.names or (), strict=series.names is not None):
-        axes.annotate(
-            shown(name, _LONGEST_NAME), (x, y), (4, 4), textcoords="offset points", fontsize=_SIZE - 1, color=QUIET
-        )
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from prompt_oirl.splits import Grouping
 
 if TYPE_CHECKING:
     from prompt_oirl.report.calibration import AdvantageCalibration
+    from prompt_oirl.report.evidence import Evidence
     from prompt_oirl.report.label_audit import LabelAudit
     from prompt_oirl.report.leakage import LeakageAudit
 
@@ -35,13 +36,15 @@ class GainFindings:
     """What the choice per query is worth on queries that it was not learnt from."""
 
     value: Estimate
-    """Success rate of the choices."""
+    """Success rate of the choices where they and the best single prompt have trials, the mean over the draws of the
+    folds as the gain is."""
 
     baseline_value: Estimate
     """Success rate of the best single prompt on the same queries."""
 
     gain: Estimate
-    """The first less the second, with the no-harm rule applied as it would be in use."""
+    """The first less the second, with the no-harm rule applied as it would be in use; where trials are missing, how
+    often another prompt is chosen is known from more queries than these."""
 
     gain_by_bootstrap: Estimate
     """The same gain with the cluster bootstrap's interval."""
@@ -56,7 +59,7 @@ class GainFindings:
     """Share of the queries that get another prompt than the best single one."""
 
     win_map: tuple[PromptWins, ...]
-    """For each prompt, how often it is chosen and what it is worth there."""
+    """For each prompt, how often it is chosen and what it is worth there, in the first draw of the folds."""
 
     n_runs: int
     """Draws of the folds that the gain is the mean of."""
@@ -79,7 +82,8 @@ class LeftOut:
     """Queries of which no trial has a reward."""
 
     n_queries_without_both: int
-    """Queries that have no trial of the chosen prompt or none of the best single one."""
+    """Queries that the gain does not rest on: another prompt than the best single one was chosen, in every draw of the
+    folds, and one of the two was not tried."""
 
     n_dropped_as_seen: int
     """Queries that the recommender was trained on."""
@@ -112,7 +116,15 @@ class Findings:
     best_single: str
     """Id of the prompt that is best on all of these logs, or that the recommender holds for the best."""
 
+    best_here: str
+    """Id of the prompt that is best on all of these logs."""
+
+    warnings: tuple[str, ...]
+    """What is wrong with the logs themselves, such as rates that are biased because nothing weighs them."""
+
     inspection: Inspection
+
+    evidence: Evidence
 
     left_out: LeftOut
 

@@ -16,6 +16,9 @@ from prompt_oirl.selection import Candidate, Selection, candidate_scores, cross_
 
 __all__ = ["HeldOut", "cross_fitted", "of_recommender"]
 
+_N_SCORED_RUNS = 10
+"""As many as a `Recommender` makes."""
+
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
@@ -74,8 +77,12 @@ def cross_fitted(
         ParameterError: There are fewer groups than folds.
         DataError: The demonstrations cannot be learnt from.
     """
-    scores = candidate_scores(candidates, demonstrations, groups=groups, n_folds=n_folds, seed=seed)
-    selection = select_by_scores(candidates, scores, demonstrations, groups=groups, confidence=confidence)
+    scores = candidate_scores(
+        candidates, demonstrations, groups=groups, n_folds=n_folds, n_runs=_N_SCORED_RUNS, seed=seed
+    )
+    selection = select_by_scores(
+        candidates, scores, demonstrations, groups=groups, n_folds=n_folds, confidence=confidence
+    )
     fits = [
         cross_fit(candidates, scores, demonstrations, groups=groups, n_folds=n_folds, confidence=confidence, seed=each)
         for each in range(seed, seed + n_runs)
@@ -85,7 +92,7 @@ def cross_fitted(
         groups=groups,
         runs=tuple(fit.with_rule for fit in fits),
         without_rule=tuple(fit.without_rule for fit in fits),
-        scores=scores[selection.best.candidate],
+        scores=scores[selection.best.candidate][0],
         reward_model=selection.best.candidate,
         head_start=selection.best.head_start,
         selection=selection,

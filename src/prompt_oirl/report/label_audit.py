@@ -46,6 +46,9 @@ class LabelExample:
 class LabelAudit:
     """Labels beside what two graders make of the same answers."""
 
+    labels_by: str | None
+    """Name of the grader that the labels are from; None where the logs have them."""
+
     graders: tuple[str, str]
     """Names of the graders: for numbers the strict one and the paper's."""
 
@@ -83,26 +86,42 @@ class LabelAudit:
         return asdict(self) | {"best_prompts": self.best_prompts}
 
 
-def audit_labels(answers: Iterable[LoggedAnswer], prompt_ids: Sequence[str]) -> LabelAudit:
+def audit_labels(
+    answers: Iterable[LoggedAnswer], prompt_ids: Sequence[str], *, labels_by: str | None = None
+) -> LabelAudit:
     """Grade answers again and compare with their labels.
 
     Args:
-        answers: Those without an answer, a gold answer or a label are passed over.
+        answers: Those without an answer or a gold answer are passed over, and those without a label.
         prompt_ids: In the order that is wanted.
+        labels_by: Name of a grader whose grades are the labels, in place of those of the logs.
 
     Raises:
         DataError: No row has an answer, a gold answer and a label.
     """
-    rows = [row for row in answers if row.answer and row.gold and row.reward is not None]
+    rows = [row for row in answers if row.answer and row.gold]
+    if labels_by is not None:
+        rows = _labelled(rows, get_grader(labels_by))
+    rows = [row for row in rows if row.reward is not None]
     if not rows:
-        raise DataError("no answers with a gold answer and a label are in these logs, so labels could not be checked")
+        raise DataError(
+            "no row of these logs has an answer, a gold answer and a label, so labels could not be checked; log all "
+            "three, or leave the label out and name a grader"
+        )
     names = _NUMERIC if _are_numbers([row.gold or "" for row in rows[:_N_TRIED]]) else _TEXT
     tally = _Tally((get_grader(names[0]), get_grader(names[1])))
     for row in rows:
         tally.add(row)
     if not tally.n_answers:
         raise DataError("no gold answer of these logs can be read, so labels could not be checked")
-    return tally.audit(names, prompt_ids)
+    return tally.audit(names, prompt_ids, labels_by)
+
+
+def _labelled(rows: Sequence[LoggedAnswer], grader: Grader) -> list[LoggedAnswer]:
+    """Return rows with a grader's grades for labels; each answer is graded once."""
+    pairs = {(row.answer or "", row.gold or "") for row in rows}
+    rewards = {(answer, gold): grader.grade(answer, gold).reward for answer, gold in pairs}
+    return [row._replace(reward=rewards[row.answer or "", row.gold or ""]) for row in rows]
 
 
 def _are_numbers(golds: Sequence[str]) -> bool:
@@ -153,8 +172,9 @@ class _Tally:
                 self._grades[answer, gold] = None
         return self._grades[answer, gold]
 
-    def audit(self, names: tuple[str, str], prompt_ids: Sequence[str]) -> LabelAudit:
+    def audit(self, names: tuple[str, str], prompt_ids: Sequence[str], labels_by: str | None) -> LabelAudit:
         return LabelAudit(
+            labels_by=labels_by,
             graders=names,
             n_answers=self.n_answers,
             n_disagreements=(self.n_disagreements[0], self.n_disagreements[1]),

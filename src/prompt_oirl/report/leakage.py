@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from prompt_oirl.arrays import IntArray
-from prompt_oirl.evaluation.estimate import DOMINANT_SHARE
+from prompt_oirl.evaluation.estimate import DOMINANT_SHARE, FEWEST_GROUPS
 from prompt_oirl.splits import Grouping
 
 __all__ = ["LeakageAudit", "audit_leakage"]
@@ -38,13 +38,21 @@ class LeakageAudit:
     """Queries left out because the recommender had seen their group."""
 
     @property
+    def has_few_groups(self) -> bool:
+        """Whether there are fewer than 30 groups: too few to trust an interval."""
+        return self.n_groups < FEWEST_GROUPS
+
+    @property
     def has_dominant_group(self) -> bool:
         """Whether one group is more than half of the data, so that the rest cannot say what it is worth."""
         return self.largest_group_share > DOMINANT_SHARE
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON can hold them."""
-        return asdict(self) | {"has_dominant_group": self.has_dominant_group}
+        return asdict(self) | {
+            "has_few_groups": self.has_few_groups,
+            "has_dominant_group": self.has_dominant_group,
+        }
 
 
 def audit_leakage(groups: IntArray, repeats: IntArray, *, by: Grouping, n_dropped_as_seen: int = 0) -> LeakageAudit:

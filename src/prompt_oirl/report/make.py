@@ -13,6 +13,7 @@ from prompt_oirl.errors import DataError, LeakageError, ParameterError
 from prompt_oirl.inspection import inspect
 from prompt_oirl.recommender import Recommender
 from prompt_oirl.recommender.candidates import default_candidates
+from prompt_oirl.report.evidence import Evidence, weigh_evidence
 from prompt_oirl.report.findings import Findings, Missing
 from prompt_oirl.report.held_out import HeldOut, cross_fitted, of_recommender
 from prompt_oirl.report.leakage import audit_leakage
@@ -34,7 +35,9 @@ def make_findings(
     recommender: Recommender | None = None,
     recommender_name: str | None = None,
     answers: Iterable[LoggedAnswer] = (),
+    grader: str | None = None,
     candidates: Sequence[Candidate] | None = None,
+    warnings: Sequence[str] = (),
     n_dropped_as_seen: int = 0,
     by: Grouping = "template",
     n_folds: int = 5,
@@ -55,7 +58,9 @@ def make_findings(
         recommender: Fitted, if one is to be judged.
         recommender_name: What to call it.
         answers: The rows of the logs, where they have answers, golds or tokens.
+        grader: Name of the grader that the logs were read with; None where they have labels.
         candidates: Reward models and head starts to choose among; the default ones if None.
+        warnings: What was found wrong with the logs when they were read, for the report to repeat.
         n_dropped_as_seen: Queries that were left out because the recommender had seen them.
         by: What makes a group of queries; a recommender brings its own.
         n_folds: Folds of query groups.
@@ -83,10 +88,12 @@ def make_findings(
     groups = judged.groups(by)
     rows = list(answers)
     on_step("scoring held-out queries")
-    options = Options(by=by, n_folds=n_folds, confidence=confidence, level=level, seed=seed)
+    options = Options(by=by, n_folds=n_folds, confidence=confidence, level=level, seed=seed, grader=grader)
     chosen_among = default_candidates(seed) if candidates is None else tuple(candidates)
-    held_out = _attempt(lambda: _judge(judged, recommender, chosen_among, options, groups))
-    parts = Parts(demonstrations, judged, held_out, rows, chosen_among, options, recommender is not None)
+    evidence = weigh_evidence(judged, groups=groups)
+    held_out = _attempt(lambda: _judge(judged, recommender, chosen_among, options, groups, evidence))
+    parts = Parts(demonstrations, judged, held_out, rows, chosen_among, options, recommender)
+    gain = _attempt(parts.gain)
     return Findings(
         source=source,
         recommender=recommender_name or (None if recommender is None else recommender.version),
@@ -95,10 +102,13 @@ def make_findings(
         level=level,
         seed=seed,
         best_single=parts.best_single,
+        best_here=parts.best_here,
+        warnings=tuple(warnings),
         inspection=inspect(demonstrations),
-        left_out=parts.left_out(n_dropped_as_seen),
+        evidence=evidence,
+        left_out=parts.left_out(gain, n_dropped_as_seen=n_dropped_as_seen),
         leakage=audit_leakage(groups, judged.repeats, by=by, n_dropped_as_seen=n_dropped_as_seen),
-        gain=_attempt(parts.gain),
+        gain=gain,
         selection=_attempt(parts.selection),
         headroom=_step(on_step, "measuring headroom", parts.headroom),
         calibration=_attempt(parts.calibration),
@@ -131,12 +141,20 @@ def _judge(
     candidates: Sequence[Candidate],
     options: Options,
     groups: IntArray,
+    evidence: Evidence,
 ) -> HeldOut | Missing:
+    if not demonstrations.trials.any(axis=0).sum() > 1:
+        return Missing("only one prompt has trials with a reward, so there is nothing to choose; log another one")
+    n_groups = len(np.unique(groups))
+    if n_groups < (options.n_folds if recommender is None else 2):
+        return Missing(
+            f"{demonstrations.n_queries} queries in {n_groups} group{'s' if n_groups > 1 else ''} of near-duplicates "
+            "are too few to learn from some and judge by others; log a few hundred different ones"
+        )
+    if evidence.n_compared_groups < 2:
+        return Missing(evidence.problem)
     if recommender is not None:
         return of_recommender(recommender, demonstrations, groups=groups)
-    tried = np.flatnonzero(demonstrations.trials.any(axis=0))
-    if len(tried) < 2:
-        return Missing("only one prompt has trials with a reward, so there is nothing to choose; log another one")
     return cross_fitted(
         candidates,
         demonstrations,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from prompt_oirl.errors import ParameterError
@@ -14,13 +15,15 @@ from prompt_oirl.report.findings import Findings
 from prompt_oirl.report.page_parts import Figure, Section, Table
 from prompt_oirl.report.sections import sections_of
 from prompt_oirl.report.summary import best_prompt_wording, key_figures
-from prompt_oirl.report.texts import count, harmless_json, prompt_name, shown
+from prompt_oirl.report.texts import count, harmless_json, prompt_name, sentence, shown, visible
 from prompt_oirl.report.verdict import Verdict, give_verdict
 
-__all__ = ["check_page_name", "render_page", "report_json", "write_report"]
+__all__ = ["check_target", "render_page", "report_json", "write_report"]
 
 _FORMAT = 1
 _SUFFIXES = (".html", ".htm")
+_KEYS = ("format", "verdict", "findings", "tables")
+"""Of the JSON, by which it is known again."""
 
 
 def write_report(findings: Findings, path: Path | str) -> tuple[Path, Path]:
@@ -34,11 +37,11 @@ def write_report(findings: Findings, path: Path | str) -> tuple[Path, Path]:
         The two files.
 
     Raises:
-        ParameterError: The suffix is another.
+        ParameterError: The suffix is another, or the JSON would replace a file that is no report's.
         MissingDependencyError: jinja2 or matplotlib is not installed.
     """
     path = Path(path)
-    check_page_name(path)
+    check_target(path)
     sections, verdict = sections_of(findings), give_verdict(findings)
     beside = path.with_suffix(".json")
     texts = {path: render_page(findings, verdict, sections), beside: _dumped(report_json(findings, verdict, sections))}
@@ -48,14 +51,37 @@ def write_report(findings: Findings, path: Path | str) -> tuple[Path, Path]:
     return path, beside
 
 
-def check_page_name(path: Path) -> None:
-    """Raise if a file's name is not that of a page.
+def check_target(path: Path) -> None:
+    """Raise if a report could not be written there, or would replace something else than a report.
 
     Raises:
-        ParameterError: The suffix is another.
+        ParameterError: The suffix is not that of a page, no file can be made there, or the JSON beside the page would
+            replace a file that is no report's.
     """
     if path.suffix not in _SUFFIXES:
         raise ParameterError(f"the report is a page: name a file that ends in .html, not {path.name!r}")
+    beside = path.with_suffix(".json")
+    if beside.exists() and not _is_report(beside):
+        raise ParameterError(
+            f"{beside} would be replaced by the report's JSON, and is not one; give the page another name or folder"
+        )
+    folder = next(each for each in path.absolute().parents if each.exists())
+    try:
+        with TemporaryFile(dir=folder):
+            is_free = not path.is_dir()
+    except OSError as error:
+        raise ParameterError(f"{path} cannot be written ({error.strerror or error}); name another folder") from error
+    if not is_free:
+        raise ParameterError(f"{path} is a folder; name a file in it, such as {path / 'report.html'}")
+
+
+def _is_report(path: Path) -> bool:
+    """Return whether a file is the JSON of a report."""
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(said, dict) and tuple(said) == _KEYS
 
 
 def render_page(findings: Findings, verdict: Verdict, sections: Sequence[Section]) -> str:
@@ -74,6 +100,7 @@ def render_page(findings: Findings, verdict: Verdict, sections: Sequence[Section
         findings=findings,
         verdict=verdict,
         sections=sections,
+        warnings=[visible(sentence(warning)) for warning in findings.warnings],
         figures=key_figures(findings),
         wording=best_prompt_wording(findings),
         best_name=prompt_name(findings.best_single),

@@ -12,15 +12,19 @@ from typing import Any, Literal
 from prompt_oirl.errors import ParameterError
 from prompt_oirl.report.texts import count, harmless, percent, shown, signed_points
 
-__all__ = ["Column", "Figure", "Kind", "Section", "Table"]
+__all__ = ["MARK", "Column", "Figure", "Kind", "Section", "Table"]
 
-Kind = Literal["text", "count", "share", "points", "number"]
-"""What a column holds: `share` is shown in per cent and `points` in percentage points, both held as fractions."""
+Kind = Literal["text", "count", "share", "points", "number", "mark"]
+"""What a column holds: `share` is shown in per cent and `points` in percentage points, both held as fractions; `mark`
+is True or False, shown as † or nothing."""
 
 Value = str | int | float | bool | None
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
 _LONGEST_TEXT = 160
+
+MARK = "†"
+"""Of what cannot be trusted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +129,8 @@ def _shown(value: Value, kind: Kind) -> str:
         return "–"
     if isinstance(value, str):
         return shown(value, _LONGEST_TEXT)
+    if kind == "mark":
+        return MARK if value else ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if kind == "count":

@@ -13,9 +13,7 @@ from prompt_oirl.errors import DataError
 from prompt_oirl.evaluation import (
     CrossValidation,
     Estimate,
-    chosen_rewards,
     cross_validated_gain,
-    policy_value,
     random_prompt_value,
     win_map,
 )
@@ -26,18 +24,22 @@ from prompt_oirl.evaluation.headroom import Headroom, headroom
 from prompt_oirl.evaluation.portfolio import Portfolio, portfolio
 from prompt_oirl.evaluation.risk_coverage import RiskCoverage, risk_coverage
 from prompt_oirl.policies import best_single_of
+from prompt_oirl.recommender import Recommender
 from prompt_oirl.report.calibration import AdvantageCalibration, calibrate_advantages
 from prompt_oirl.report.findings import GainFindings, LeftOut, Missing
 from prompt_oirl.report.held_out import HeldOut, cross_fitted
 from prompt_oirl.report.label_audit import LabelAudit, audit_labels
+from prompt_oirl.report.success_rates import average_values
 from prompt_oirl.selection import Candidate, Selection
 from prompt_oirl.sources.logged_answers import LoggedAnswer
 from prompt_oirl.splits import Grouping
 
 __all__ = ["Options", "Parts"]
 
-NO_ANSWERS = "the answers are not in these logs, so labels could not be checked; make the report of the run itself, or \
-of logs with the columns answer and gold"
+NO_ANSWERS = (
+    "the answers are not in these logs, so labels could not be checked; make the report of the run itself, or of logs "
+    "with the columns answer, gold and correct, or answer and gold with a grader"
+)
 
 ONE_PROMPT_FOR_ALL = "this recommender uses one prompt for all queries, so there are no scores to look at"
 
@@ -51,6 +53,8 @@ class Options:
     confidence: float
     level: float
     seed: int
+    grader: str | None
+    """Name of the grader that the logs were read with."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,14 +72,21 @@ class Parts:
     answers: Sequence[LoggedAnswer]
     candidates: Sequence[Candidate]
     options: Options
-    is_of_recommender: bool
+    recommender: Recommender | None
+
+    @property
+    def best_here(self) -> str:
+        """Return the id of the prompt that is best for all queries of these very logs."""
+        return self.judged.prompt_ids[best_single_of(self.judged)]
 
     @property
     def best_single(self) -> str:
-        """Return the id of the prompt that is best for all queries."""
+        """Return the id of the prompt that is best for all queries: where a recommender is judged, by its training."""
+        if self.recommender is not None:
+            return self.recommender.best_single_.prompt_id
         if isinstance(self.held_out, HeldOut):
             return self.judged.prompt_ids[self.held_out.best_single]
-        return self.judged.prompt_ids[best_single_of(self.judged)]
+        return self.best_here
 
     @property
     def _found(self) -> HeldOut:
@@ -90,6 +101,11 @@ class Parts:
         return self._found.scores
 
     @property
+    def _n_folds(self) -> int | None:
+        """Of the scores; None where the model learnt from other logs."""
+        return self.options.n_folds if self.recommender is None else None
+
+    @property
     def _single_everywhere(self) -> IntArray:
         return np.full(self.judged.n_queries, self._found.best_single)
 
@@ -98,10 +114,10 @@ class Parts:
         found, level, groups = self._found, self.options.level, self._found.groups
         first = found.runs[0]
         pairs = _pairs(found.runs)
-        paired = ~np.isnan(chosen_rewards(self.judged, first.choices) - chosen_rewards(self.judged, first.baseline))
+        value, baseline_value = average_values(self.judged, pairs, groups=groups, level=level)
         return GainFindings(
-            value=policy_value(self.judged, first.choices, groups=groups, within=paired, level=level),
-            baseline_value=policy_value(self.judged, first.baseline, groups=groups, within=paired, level=level),
+            value=value,
+            baseline_value=baseline_value,
             gain=self._gain_of(found.runs),
             gain_by_bootstrap=self._gain_of(found.runs, method="bootstrap"),
             gain_without_rule=self._gain_of(found.without_rule) if found.without_rule else None,
@@ -129,13 +145,10 @@ class Parts:
         return self._found.selection
 
     def headroom(self) -> Headroom:
-        """Measure how much a perfect choice could gain."""
-        found = self.held_out
-        runs = () if isinstance(found, Missing) else found.without_rule or found.runs
-        options = self.options
-        return headroom(
-            self.judged, policy=runs[0] if runs else None, by=options.by, level=options.level, seed=options.seed
-        )
+        """Measure how much a perfect choice could gain; the policy's floor is its gain over all draws of the folds."""
+        found, options = self._found, self.options
+        runs = found.without_rule or found.runs
+        return headroom(self.judged, policy=runs, by=options.by, level=options.level, seed=options.seed)
 
     def calibration(self) -> AdvantageCalibration:
         """Compare predicted advantages over the best single prompt with what was seen."""
@@ -154,12 +167,16 @@ class Parts:
             self._scores,
             baseline=self._single_everywhere,
             groups=self._found.groups,
+            n_folds=self._n_folds,
             level=self.options.level,
         )
 
     def data_size(self) -> DataSizeCurve | Missing:
-        """Measure the gain of learning from parts of the logs."""
-        if self.is_of_recommender:
+        """Measure the gain of learning from parts of the logs, the no-harm rule left out.
+
+        Where little is logged the rule declines, which says nothing of what could be learnt.
+        """
+        if self.recommender is not None:
             return Missing(
                 "a recommender that was trained before is judged here; make the report without --recommender to see "
                 "what training on fewer queries gives"
@@ -168,7 +185,7 @@ class Parts:
 
         def gain_at(demonstrations: Demonstrations, seed: int) -> CrossValidation:
             if demonstrations.n_queries == whole.demonstrations.n_queries:
-                return whole.runs[(seed - self.options.seed) % len(whole.runs)]
+                return whole.without_rule[(seed - self.options.seed) % len(whole.without_rule)]
             options = replace(self.options, seed=seed)
             groups = demonstrations.groups(options.by)
             return cross_fitted(
@@ -179,7 +196,7 @@ class Parts:
                 confidence=options.confidence,
                 seed=seed,
                 n_runs=1,
-            ).runs[0]
+            ).without_rule[0]
 
         seeds = range(self.options.seed, self.options.seed + _n_draws(self.judged.n_queries))
         return data_size_curve(gain_at, self.judged, seeds=seeds, by=self.options.by, level=self.options.level)
@@ -188,7 +205,7 @@ class Parts:
         """Grade the logged answers again, and compare with their labels."""
         if not any(row.answer for row in self.answers):
             raise DataError(NO_ANSWERS)
-        return audit_labels(self.answers, self.logs.prompt_ids)
+        return audit_labels(self.answers, self.logs.prompt_ids, labels_by=self.options.grader)
 
     def cost(self) -> CostCurve:
         """Measure what each token or unit of money that is saved or spent does to the value."""
@@ -198,6 +215,7 @@ class Parts:
             self._scores,
             costs,
             groups=self._found.groups,
+            n_folds=self._n_folds,
             head_start=self._found.head_start,
             unit=unit,
             level=self.options.level,
@@ -209,25 +227,20 @@ class Parts:
             self.judged,
             self._scores,
             groups=self._found.groups,
+            n_folds=self._n_folds,
             head_start=self._found.head_start,
             level=self.options.level,
             seed=self.options.seed,
         )
 
-    def left_out(self, n_dropped_as_seen: int) -> LeftOut:
+    def left_out(self, gain: GainFindings | Missing, *, n_dropped_as_seen: int) -> LeftOut:
         """Count what the findings do not rest on."""
-        found = self.held_out
-        n_without_both = 0
-        if isinstance(found, HeldOut):
-            first = found.runs[0]
-            differences = chosen_rewards(self.judged, first.choices) - chosen_rewards(self.judged, first.baseline)
-            n_without_both = int(np.isnan(differences).sum())
         logs = self.logs
         return LeftOut(
             n_unscored=int(logs.unscored.sum()),
             n_untried_cells=int(((logs.trials + logs.unscored) == 0).sum()),
             n_queries_without_reward=logs.n_queries - self.judged.n_queries,
-            n_queries_without_both=n_without_both,
+            n_queries_without_both=0 if isinstance(gain, Missing) else gain.gain.n_left_out,
             n_dropped_as_seen=n_dropped_as_seen,
             prompts_without_trials=tuple(
                 id for id, column in zip(logs.prompt_ids, logs.trials.T, strict=True) if not column.any()

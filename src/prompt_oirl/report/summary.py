@@ -1,4 +1,4 @@
-"""The few figures that stand under the verdict."""
+"""The few figures that stand under the verdict, and what is to be known before they are read."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from prompt_oirl.evaluation.headroom import Headroom
 from prompt_oirl.report.findings import Findings, GainFindings, Missing
-from prompt_oirl.report.texts import interval, percent, points, prompt_name, shown, signed_points
+from prompt_oirl.report.share_captured import ShareCaptured, highest_floor, share_captured
+from prompt_oirl.report.texts import interval, marked, percent, points, prompt_name, shown, signed_points, wording
 
-__all__ = ["KeyFigure", "best_prompt_wording", "key_figures", "share_captured"]
+__all__ = ["KeyFigure", "best_prompt_wording", "key_figures"]
 
 _LONGEST_WORDING = 160
 
@@ -23,65 +24,65 @@ class KeyFigure:
 
 
 def key_figures(findings: Findings) -> tuple[KeyFigure, ...]:
-    """Return success rate of the best single prompt, gain, headroom and share captured, as far as there are any."""
+    """Return success rate of the best single prompt, gain, headroom and share captured, as far as there are any.
+
+    There are none where hardly a query was asked with two prompts.
+    """
     found, figures = findings.gain, []
+    if findings.evidence.has_few_compared and not findings.leakage.has_few_groups:
+        return ()
     if not isinstance(found, Missing):
         base = found.baseline_value
-        figures.append(
-            KeyFigure(
-                f"One prompt, {prompt_name(findings.best_single)}",
-                percent(base.value),
-                f"success rate, {percent(base.low)} to {percent(base.high)}",
-            )
-        )
-        figures.append(_gain(found))
+        detail = f"success rate, {percent(base.low)} to {percent(base.high)}"
+        name = f"One prompt, {prompt_name(findings.best_single)}"
+        figures += [KeyFigure(name, percent(base.value), marked(detail, base)), _gain(found)]
     if not isinstance(findings.headroom, Missing):
-        figures.append(_headroom(findings.headroom))
+        figures.append(_headroom(findings, findings.headroom))
     captured = share_captured(findings)
     if captured is not None:
-        value, low, high = captured
-        figures.append(
-            KeyFigure("Captured", percent(value, 0), f"of the headroom, {percent(low, 0)} to {percent(high, 0)}")
-        )
+        figures.append(_captured(captured))
     return tuple(figures)
-
-
-def share_captured(findings: Findings) -> tuple[float, float, float] | None:
-    """Return the gain as a share of the headroom, with ends from the ends of both intervals.
-
-    The headroom is the perfect choice's by the model, the higher floor where there is no model. None where no headroom
-    was found, or there is no gain to set beside it.
-    """
-    found, headroom = findings.gain, findings.headroom
-    if isinstance(found, Missing) or isinstance(headroom, Missing) or headroom.verdict != "found":
-        return None
-    whole = headroom.perfect or headroom.by_trials
-    if whole is None or whole.low <= 0:
-        return None
-    value, low, high = found.gain.value / whole.value, found.gain.low / whole.high, found.gain.high / whole.low
-    return value, min(low, value), max(high, value)
 
 
 def best_prompt_wording(findings: Findings) -> str | None:
     """Return how the best single prompt reads, shortened; None where its id says it."""
     texts = {prompt.id: prompt.text for prompt in findings.inspection.prompts}
-    wording = shown(texts.get(findings.best_single, ""), _LONGEST_WORDING)
-    return None if wording in ("", findings.best_single) else wording
+    if findings.best_single not in texts:
+        return None
+    reads = shown(wording(texts[findings.best_single]), _LONGEST_WORDING)
+    return None if reads == findings.best_single else reads
 
 
 def _gain(found: GainFindings) -> KeyFigure:
     """Return the gain as it would be used; where nothing would be, what it would be if it were."""
-    if not found.share_switched and found.gain_without_rule is not None:
-        tried = found.gain_without_rule
+    tried = found.gain_without_rule
+    if found.share_switched or tried is None:
         return KeyFigure(
-            "Gain per query", signed_points(tried.value), f"points, {interval(tried)}; not shown to pay, so not used"
+            "Gain per query", signed_points(found.gain.value), marked(f"points, {interval(found.gain)}", found.gain)
         )
-    return KeyFigure("Gain per query", signed_points(found.gain.value), f"points, {interval(found.gain)}")
+    if tried.low == tried.high == 0:
+        return KeyFigure("Gain per query", "–", "no query would get another prompt")
+    detail = marked(f"points, {interval(tried)}; not shown to pay, so not used", tried)
+    return KeyFigure("Gain per query", signed_points(tried.value), detail)
 
 
-def _headroom(found: Headroom) -> KeyFigure:
+def _headroom(findings: Findings, found: Headroom) -> KeyFigure:
+    floor = highest_floor(findings)
+    if floor is not None:
+        detail = f"points, {interval(floor)}: as measured, and the model of headroom expects no more"
+        return KeyFigure("Headroom", f"≥ {signed_points(floor.value)}", marked(detail, floor))
     if found.perfect is not None:
-        return KeyFigure(
-            "Headroom", signed_points(found.perfect.value), f"points, {interval(found.perfect)}, by a model"
-        )
-    return KeyFigure("Headroom", f"≤ {points(found.ceiling.high)}", "points, luck included; repeats would tell more")
+        detail = f"points, {interval(found.perfect)}, by a model"
+        return KeyFigure("Headroom", signed_points(found.perfect.value), marked(detail, found.perfect))
+    detail = "points, luck included; repeats would tell more"
+    return KeyFigure("Headroom", f"≤ {points(found.ceiling.high)}", marked(detail, found.ceiling))
+
+
+def _captured(found: ShareCaptured) -> KeyFigure:
+    if found.is_all:
+        return KeyFigure("Captured", "all", f"that the model of headroom expects; {percent(found.low, 0)} at least")
+    return KeyFigure(
+        "Captured",
+        percent(found.value, 0),
+        f"of the headroom, {percent(found.low, 0)} to {percent(found.high, 0)}",
+    )

@@ -9,9 +9,13 @@ from prompt_oirl.evaluation import Estimate
 
 __all__ = [
     "count",
+    "gained",
+    "gains",
     "harmless",
     "harmless_json",
     "interval",
+    "marked",
+    "often",
     "percent",
     "points",
     "points_up",
@@ -21,6 +25,7 @@ __all__ = [
     "signed_points",
     "visible",
     "with_margin",
+    "wording",
 ]
 
 _PICTURES = {code: chr(0x2400 + code) for code in range(0x20)} | {0x7F: "\u2421"}
@@ -66,6 +71,11 @@ def shown(text: str, length: int = _LONGEST_NAME) -> str:
     return line if len(line) <= length else f"{line[: length - 1]}…"
 
 
+def wording(text: str) -> str:
+    """Return a prompt's wording, or that it has none but the query's."""
+    return text or "(the query alone)"
+
+
 def prompt_name(prompt_id: str) -> str:
     """Return how a sentence names a prompt: #2 for the id 2, in quotes otherwise."""
     return f"#{prompt_id}" if prompt_id.isascii() and prompt_id.isdigit() else f"“{shown(prompt_id)}”"
@@ -78,7 +88,14 @@ def count(number: int) -> str:
 
 def percent(share: float | None, digits: int = 1) -> str:
     """Return a share in per cent, a dash where there is none."""
-    return "–" if share is None or math.isnan(share) else f"{100 * share:.{digits}f}\u00a0%"
+    if share is None or math.isnan(share):
+        return "–"
+    return f"{round(100 * share, digits) + 0.0:.{digits}f}\u00a0%".replace("-", "−")  # plus 0.0 turns -0.0 into 0.0
+
+
+def often(share: float) -> str:
+    """Return how often something happens."""
+    return "four times of five" if math.isclose(share, 0.8) else f"{percent(share, 0)} of the time"
 
 
 def points(difference: float) -> str:
@@ -106,6 +123,25 @@ def with_margin(estimate: Estimate) -> str:
     return f"{signed_points(estimate.value)} ± {points((estimate.high - estimate.low) / 2)}"
 
 
+def gained(estimate: Estimate) -> str:
+    """Return what a choice gains or loses, in points with the margin."""
+    return f"{gains(estimate.value)} {with_margin(estimate).removeprefix('−')} points"
+
+
+def gains(difference: float, verbs: tuple[str, str] = ("gains", "loses")) -> str:
+    """Return the verb for a difference; what is lost is said without its sign."""
+    return verbs[round(100 * difference, 1) < 0]
+
+
 def interval(estimate: Estimate) -> str:
     """Return the ends of a gain's interval in points."""
     return f"{signed_points(estimate.low)} to {signed_points(estimate.high)}"
+
+
+def marked(detail: str, estimate: Estimate) -> str:
+    """Return a detail with what speaks against trusting it, in a few words."""
+    if estimate.has_few_groups:
+        return f"{detail}; {estimate.n_groups} groups of queries, too few to trust"
+    if estimate.has_dominant_group:
+        return f"{detail}; {percent(estimate.largest_group_share, 0)} of it is one group of near-duplicates"
+    return detail

@@ -66,6 +66,6 @@ def compute_data_size(data: Path, parameters: Mapping[str, Any]) -> list[ResultR
 def _gain_at(demonstrations: Demonstrations, seed: int) -> CrossValidation:
     """Choose out of fold; scores and best single prompts are of the same folds, so that both know as much."""
     singles = cross_validate(BestSinglePrompt.chosen_on, demonstrations, n_folds=N_FOLDS, seed=seed)
-    scores = held_out_scores(KernelAdvantage(), demonstrations, groups=singles.groups, n_folds=N_FOLDS, seed=seed)
+    scores = held_out_scores(KernelAdvantage(), demonstrations, groups=singles.groups, n_folds=N_FOLDS, seed=seed)[0]
     choices = best_of_scores(scores, head_start=HEAD_START, best_single=singles.baseline)
     return replace(singles, choices=choices)

@@ -1,7 +1,8 @@
 """Table `headroom`: what choosing per query could gain over the best single prompt, on the released logs.
 
 By template, on all logged rows of every LLM and data set. The policy is the recommender's default candidates, selected
-and applied on different folds of query groups, with the first fold seed. Rows `power` say what could have been seen.
+and applied on different folds of query groups, the mean over five fold seeds, without the no-harm rule. Rows `power`
+say what could have been seen.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ def compute_headroom(data: Path, parameters: Mapping[str, Any]) -> list[ResultRo
     """Compute the rows of one LLM and data set."""
     demonstrations, place = load_logged(data, parameters, table="headroom")
     seed = parameters["seed"]
-    place |= {"seeds": str(seed)}
     policy = cross_validated_choices(demonstrations, seed=seed)
+    place |= {"seeds": ",".join(str(run.seed) for run in policy)}
     return headroom_rows(headroom(demonstrations, policy=policy, seed=seed), place)
 
 
@@ -63,8 +64,8 @@ def headroom_rows(found: Headroom, place: Mapping[str, Any]) -> list[ResultRow]:
         )
         for name, part in parts.items()
     ]  # fmt: skip
-    sizes = asdict(found.power)
-    rows += [ResultRow(**there, method="power", metric=name, value=_number(sizes[name])) for name in _SIZES]
+    sizes = {} if found.power is None else asdict(found.power)
+    rows += [ResultRow(**there, method="power", metric=name, value=_number(sizes.get(name))) for name in _SIZES]
     return rows
 
 

@@ -42,8 +42,8 @@ def compute_portfolio(data: Path, parameters: Mapping[str, Any]) -> list[ResultR
     demonstrations, place = load_logged(data, parameters, table="portfolio")
     groups = demonstrations.groups()
     seed = parameters["seed"]
-    scores = held_out_scores(KernelAdvantage(), demonstrations, groups=groups, n_folds=N_FOLDS, seed=seed)
-    found = portfolio(demonstrations, scores, groups=groups, head_start=HEAD_START, seed=seed)
+    scores = held_out_scores(KernelAdvantage(), demonstrations, groups=groups, n_folds=N_FOLDS, seed=seed)[0]
+    found = portfolio(demonstrations, scores, groups=groups, n_folds=N_FOLDS, head_start=HEAD_START, seed=seed)
     index = dict(zip(demonstrations.prompt_ids, place.pop("prompts").split(","), strict=True))
     rows = [
         *_size_rows(found, place, index, "advantage"),

@@ -40,7 +40,7 @@ class SharedFit:
 
     candidates: Sequence[Candidate]
     held_out: Mapping[str, FloatArray]
-    """For each candidate (n_training_queries, n_prompts) scores without the query's group."""
+    """For each candidate (n_runs, n_training_queries, n_prompts) scores without the query's group."""
 
     test: Mapping[str, FloatArray]
     """For each candidate (n_test_queries, n_prompts) scores."""
@@ -56,7 +56,12 @@ class SharedFit:
             groups=groups,
             candidates=candidates,
             held_out=candidate_scores(
-                candidates, training, groups=groups, n_folds=settings.n_folds, seed=settings.seed
+                candidates,
+                training,
+                groups=groups,
+                n_folds=settings.n_folds,
+                n_runs=settings.n_runs,
+                seed=settings.seed,
             ),
             test={each.name: each.model.fit(training).score(test.queries, test.prompts) for each in candidates},
         )
@@ -74,9 +79,10 @@ class SharedFit:
         columns, single = list(subset), self.best_single(subset)
         selection = select_by_scores(
             self.candidates,
-            {name: scores[:, columns] for name, scores in self.held_out.items()},
+            {name: scores[:, :, columns] for name, scores in self.held_out.items()},
             self.training.select_prompts(columns),
             groups=self.groups,
+            n_folds=Recommender().n_folds,
             confidence=Recommender().confidence,
         )
         scores = self.test[selection.best.candidate][:, columns]

@@ -16,6 +16,7 @@ from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import DataError, ParameterError
 from prompt_oirl.features.similarity import TextPoints, TextSimilarity
 from prompt_oirl.features.threads import one_blas_thread
+from prompt_oirl.randomness import generator
 from prompt_oirl.records import Prompt, Query
 from prompt_oirl.reward.checks import check_fitted, check_learnable, prompt_columns
 from prompt_oirl.reward.kernel_scorer import KernelScorer
@@ -152,8 +153,8 @@ class KernelAdvantage(BaseEstimator):  # type: ignore[misc]
             return GeneralScorer(self, prompts)
         return KernelScorer(self, columns, constant=_CONSTANT)
 
-    def leave_group_out(self, demonstrations: Demonstrations, groups: IntArray) -> FloatArray:
-        """Return (n_queries, n_prompts) each query's scores by the model fitted without its group, in closed form.
+    def leave_groups_out(self, demonstrations: Demonstrations, partitions: Sequence[IntArray]) -> FloatArray:
+        """Return (n_partitions, n_queries, n_prompts) scores by the model fitted without the group, in closed form.
 
         With C the inverse of kernel plus noise and α = C y, leaving the group G out predicts y_G - C_GG⁻¹ α_G
         (Rasmussen and Williams, equation 5.12, for more than one left out). Terms and spreads of the similarity, which
@@ -163,7 +164,8 @@ class KernelAdvantage(BaseEstimator):  # type: ignore[misc]
 
         Args:
             demonstrations: Training demonstrations; every query needs a scored trial.
-            groups: (n_queries,) group numbers: those of `Demonstrations.groups`, or the folds that they are dealt to.
+            partitions: Each (n_queries,) group numbers: those of `Demonstrations.groups`, or the folds that they are
+                dealt to. Another partition takes little more time: the inverse is the same.
 
         Raises:
             DataError: A query or a prompt has no scored trial.
@@ -175,9 +177,10 @@ class KernelAdvantage(BaseEstimator):  # type: ignore[misc]
         similarity = self._fitted_similarity(demonstrations)
         targets = _Targets.of(demonstrations, self.own_share, self.reference_trials)
         points = similarity.points([query.text for query in demonstrations.queries])
-        scores: FloatArray = np.empty(targets.residuals.shape)
+        scores: FloatArray = np.empty((len(partitions), *targets.residuals.shape))
         for rows in self._blocks(query_groups(demonstrations.queries)):
-            scores[rows] = self._leave_out(points.take(rows), targets.take(rows), groups[rows])
+            groups = [partition[rows] for partition in partitions]
+            scores[:, rows] = self._leave_out(points.take(rows), targets.take(rows), groups)
         return scores + targets.means
 
     def _check_parameters(self) -> None:
@@ -200,7 +203,7 @@ class KernelAdvantage(BaseEstimator):  # type: ignore[misc]
         """Yield the indices of each block; a group is in one block."""
         n_groups = int(groups.max()) + 1
         n_blocks = min(-(-len(groups) // self.block_size), n_groups)
-        block_of_group = np.random.default_rng(self.seed).permutation(n_groups) % n_blocks
+        block_of_group = generator(self.seed).permutation(n_groups) % n_blocks
         for block in range(n_blocks):
             yield np.flatnonzero(block_of_group[groups] == block)
 
@@ -215,14 +218,15 @@ class KernelAdvantage(BaseEstimator):  # type: ignore[misc]
                 own_effects[:, columns] += level * self.own_share * solved
         return SolvedBlock(points, coefficients, own_effects)
 
-    def _leave_out(self, points: TextPoints, targets: _Targets, groups: IntArray) -> FloatArray:
+    def _leave_out(self, points: TextPoints, targets: _Targets, partitions: Sequence[IntArray]) -> FloatArray:
         kernel = TextSimilarity.between(points, points) + _CONSTANT
-        errors = np.zeros_like(targets.residuals)
+        errors = np.zeros((len(partitions), *targets.residuals.shape), dtype=targets.residuals.dtype)
         for columns, level in product(targets.columns_of_equal_noise(), self.noise_levels):
             with one_blas_thread():
                 inverse = _inverse(_add_noise(kernel, level, targets.noise[:, columns[0]]))
-                left_out = _leave_out_errors(inverse, targets.residuals[:, columns], groups)
-                errors[:, columns] += left_out / len(self.noise_levels)
+                for of_partition, groups in zip(errors, partitions, strict=True):
+                    left_out = _leave_out_errors(inverse, targets.residuals[:, columns], groups)
+                    of_partition[:, columns] += left_out / len(self.noise_levels)
         return targets.residuals - errors
 
     def _score(self, queries: Sequence[Query]) -> FloatArray:

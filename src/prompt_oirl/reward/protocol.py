@@ -45,14 +45,14 @@ class RewardModel(Protocol):
 
 @runtime_checkable
 class LeavesGroupsOut(Protocol):
-    """A reward model that knows, without fitting again, what it would score without a group of queries."""
+    """A reward model that knows, without fitting again, what it would score without groups of queries."""
 
-    def leave_group_out(self, demonstrations: Demonstrations, groups: IntArray) -> FloatArray:
-        """Return (n_queries, n_prompts) each query's scores by the model fitted without its group.
+    def leave_groups_out(self, demonstrations: Demonstrations, partitions: Sequence[IntArray]) -> FloatArray:
+        """Return (n_partitions, n_queries, n_prompts) each query's scores by the model fitted without its group.
 
         Args:
             demonstrations: Training demonstrations; every query needs a scored trial.
-            groups: (n_queries,) group numbers; a group may be a whole fold.
+            partitions: Ways to part the queries, each (n_queries,) group numbers; a group may be a whole fold.
         """
         ...
 

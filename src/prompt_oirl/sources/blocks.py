@@ -27,6 +27,9 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _TEXT_COLUMNS = ("query", "prompt", "prompt_id", "answer", "gold")
 """Read from JSON as text, not by inference, which takes a text that looks like a date for one."""
 
+_OBJECT_COLUMNS = ("action_probabilities",)
+"""May hold an object in JSONL, which is read as its text: what other formats have."""
+
 
 class Block(NamedTuple):
     """Some rows of a file."""
@@ -183,6 +186,8 @@ def _as_text(name: str, value: object) -> str | None:
         value.encode()  # raises for half of a surrogate pair
         return value
     if isinstance(value, (bool, int, float)):
+        return json.dumps(value)
+    if isinstance(value, dict) and name in _OBJECT_COLUMNS:
         return json.dumps(value)
     raise ValueError(f"{name!r} holds {value!r:.80} where a text or a number is expected")
 

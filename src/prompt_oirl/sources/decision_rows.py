@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,18 +14,14 @@ from prompt_oirl.grading import Grader
 from prompt_oirl.records import Prompt, Query
 from prompt_oirl.sources.columns import Columns, ExtraColumns, TextColumn, read_columns
 from prompt_oirl.sources.logged_decisions import LoggedDecisions, PropensityOf
+from prompt_oirl.sources.propensities import ACTION_PROBABILITIES, ATTEMPTS, PROPENSITY, parse_action_probabilities
 from prompt_oirl.sources.row_counts import COUNT_COLUMNS, LABEL_COLUMNS, read_row_counts
 from prompt_oirl.sources.row_prompts import PROMPT_COLUMNS, read_row_prompts
 from prompt_oirl.sources.tabular import LOG_COLUMNS
 
 __all__ = ["read_logged_decisions"]
 
-_OF_RUN = "attempts"
-"""A column that the export of a run has and that of decisions has not: its propensities are those of cells."""
-
-_PROPENSITY, _PROBABILITIES = "propensity", "action_probabilities"
-_KNOWN = ("query", *PROMPT_COLUMNS, *LABEL_COLUMNS, "answer", "gold", _PROPENSITY, _PROBABILITIES, _OF_RUN)
-_PASSED_OVER = (*(set(LOG_COLUMNS) - {_OF_RUN}),)
+_KNOWN = ("query", *PROMPT_COLUMNS, *LABEL_COLUMNS, "answer", "gold", PROPENSITY, ACTION_PROBABILITIES, ATTEMPTS)
 _WORDS = {"true": 1.0, "false": 0.0, "": math.nan}
 _TOLERANCE = 1e-6
 
@@ -48,8 +42,9 @@ def read_logged_decisions(
     - `correct` or `reward`: a number from 0 to 1, true, false, or empty where there is none. Or, with a grader,
       `answer` and `gold`.
     - `propensity`: the probability of the row's prompt, above 0 and at most 1; in every row or in none.
-    - `action_probabilities`: optional, the text of a JSON object, the id of each candidate and its probability, which
-      sum to 1: `{"steps": 0.9, "short": 0.1}`. It tells exactly where logging had support.
+    - `action_probabilities`: optional, a JSON object, or its text as the other formats have it: the id of each
+      candidate and its probability, which sum to 1: `{"steps": 0.9, "short": 0.1}`. It tells exactly where logging had
+      support.
 
     Args:
         path: The file; its suffix says what it is.
@@ -64,7 +59,7 @@ def read_logged_decisions(
         FileFormatError: The file is malformed, or holds decisions and cells of a run; the message names the row, the
             value and the way out.
     """
-    columns = read_columns(Path(path), (*_KNOWN, *COUNT_COLUMNS), passed_over=_PASSED_OVER, extra_columns=extra_columns)
+    columns = read_columns(Path(path), (*_KNOWN, *COUNT_COLUMNS), passed_over=LOG_COLUMNS, extra_columns=extra_columns)
     kind = _kind(columns, propensity_of)
     queries = columns.filled("query", way_out="drop the row or fill it in")
     row_prompts, prompt_of_row = read_row_prompts(columns, prompts)
@@ -88,12 +83,12 @@ def _kind(columns: Columns, named: PropensityOf | None) -> PropensityOf:
     Raises:
         FileFormatError: Some rows are of the export of a run and some are not.
     """
-    if _OF_RUN not in columns:
+    if ATTEMPTS not in columns:
         return named or "choice"
-    is_of_run = columns[_OF_RUN].codes >= 0
+    is_of_run = columns[ATTEMPTS].codes >= 0
     if is_of_run.any() and not is_of_run.all():
         raise columns.error(
-            f"has no {_OF_RUN!r}, as other rows do: rows of a run, whose propensity is that a query × prompt was "
+            f"has no {ATTEMPTS!r}, as other rows do: rows of a run, whose propensity is that a query × prompt was "
             "bought, and decisions, whose propensity is that a prompt was chosen, cannot be weighted together; keep a "
             "file for each",
             row=int(is_of_run.argmin()),
@@ -119,10 +114,10 @@ def _rewards(columns: Columns, grader: Grader | None) -> FloatArray:
 
 def _propensities(columns: Columns) -> FloatArray | None:
     """Return (n_rows,) propensities, or None where no row has one."""
-    if _PROPENSITY not in columns or not (columns[_PROPENSITY].codes >= 0).any():
+    if PROPENSITY not in columns or not (columns[PROPENSITY].codes >= 0).any():
         return None
-    column = columns.filled(_PROPENSITY, way_out="other rows have one: fill it in, or leave the row out")
-    return _numbers(columns, column, _PROPENSITY, lambda number: 0 < number <= 1, "above 0 and at most 1")
+    column = columns.filled(PROPENSITY, way_out="other rows have one: fill it in, or leave the row out")
+    return _numbers(columns, column, PROPENSITY, lambda number: 0 < number <= 1, "above 0 and at most 1")
 
 
 def _numbers(
@@ -130,9 +125,9 @@ def _numbers(
 ) -> FloatArray:
     numbers = []
     for code, text in enumerate(column.values):
-        number = _WORDS.get(text.strip().lower(), _number(text)) if name != _PROPENSITY else _number(text)
-        if not is_right(number) and (text.strip() or name == _PROPENSITY):
-            raise columns.error(f"{name!r} is {text!r}; {expected} is expected", row=column.first_row(code))
+        number = _WORDS.get(text.strip().lower(), _number(text)) if name != PROPENSITY else _number(text)
+        if not is_right(number) and (text.strip() or name == PROPENSITY):
+            raise columns.error(f"{name!r} is {text!r:.80}; {expected} is expected", row=column.first_row(code))
         numbers.append(number)
     taken: FloatArray = np.array([*numbers, math.nan])[column.codes]
     return taken
@@ -158,18 +153,22 @@ def _action_probabilities(
         FileFormatError: They are no JSON object of known prompts, no probabilities, do not sum to 1, or disagree with
             the row's propensity.
     """
-    if _PROBABILITIES not in columns or not (columns[_PROBABILITIES].codes >= 0).any():
+    if ACTION_PROBABILITIES not in columns or not (columns[ACTION_PROBABILITIES].codes >= 0).any():
         return None
     if kind == "cell":
-        raise columns.error(f"{_PROBABILITIES!r} are those of a choice among prompts; the cells of a run have none")
-    column = columns.filled(_PROBABILITIES, way_out="other rows have them: fill them in, or leave the row out")
+        raise columns.error(
+            f"{ACTION_PROBABILITIES!r} are those of a choice among prompts; the cells of a run have none"
+        )
+    column = columns.filled(ACTION_PROBABILITIES, way_out="other rows have them: fill them in, or leave the row out")
     position = {prompt.id: index for index, prompt in enumerate(prompts)}
     table: FloatArray = np.zeros((len(column.values), len(prompts)))
     for code, text in enumerate(column.values):
         try:
             _fill(table[code], text, position)
         except DataError as error:
-            raise columns.error(f"{_PROBABILITIES!r} is {text[:200]!r}; {error}", row=column.first_row(code)) from error
+            raise columns.error(
+                f"{ACTION_PROBABILITIES!r} is {text!r:.200}; {error}", row=column.first_row(code)
+            ) from error
     taken: FloatArray = table[column.codes]
     of_chosen = taken[np.arange(len(taken)), prompt_of_row]
     expected = of_chosen if propensities is None else propensities
@@ -177,8 +176,8 @@ def _action_probabilities(
     if is_wrong.any():
         row = int(is_wrong.argmax())
         raise columns.error(
-            f"{_PROBABILITIES!r} give the row's prompt {prompts[prompt_of_row[row]].id!r} {of_chosen[row]:g}; its "
-            f"propensity, {expected[row]:g}, is expected, and more than 0",
+            f"{ACTION_PROBABILITIES!r} give the row's prompt {prompts[prompt_of_row[row]].id!r:.80} "
+            f"{of_chosen[row]:g}; its propensity, {expected[row]:g}, is expected, and more than 0",
             row=row,
         )
     return taken
@@ -190,20 +189,9 @@ def _fill(probabilities: FloatArray, text: str, position: Mapping[str, int]) -> 
     Raises:
         DataError: It is something else than probabilities of prompts that sum to 1.
     """
-    try:
-        found: Any = json.loads(text)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise DataError(
-            'a JSON object of prompt ids and probabilities is expected, such as {"steps": 0.9, "short": 0.1}'
-        )
-    for id, probability in found.items():
+    for id, probability in parse_action_probabilities(text).items():
         if id not in position:
-            raise DataError(f"the prompt {id!r} is in no row; name the prompt set that was used (--prompts)")
-        is_number = isinstance(probability, int | float) and not isinstance(probability, bool)
-        if not (is_number and 0 <= probability <= 1):
-            raise DataError(f"{probability!r} for {id!r} is no probability from 0 to 1")
+            raise DataError(f"the prompt {id!r:.80} is in no row; name the prompt set that was used (--prompts)")
         probabilities[position[id]] = probability
     total = float(probabilities.sum())
     if abs(total - 1) > _TOLERANCE * max(len(position), 1):

@@ -73,7 +73,7 @@ def _labels(columns: Columns, name: str) -> IntArray:
     for code, value in enumerate(labels.values):
         reward = _REWARDS.get(value.strip().lower())
         if reward is None:
-            problem = f"{name!r} is {value!r}; it must be 0, 1, true, false, or empty where there is no reward"
+            problem = f"{name!r} is {value!r:.80}; it must be 0, 1, true, false, or empty where there is no reward"
             raise columns.error(problem, row=labels.first_row(code))
         rewards.append(reward)
     taken: IntArray = np.array([*rewards, _NONE], dtype=np.int64)[labels.codes]
@@ -120,7 +120,7 @@ def _whole_numbers(columns: Columns, name: str) -> IntArray:
     numbers = []
     for code, value in enumerate(column.values):
         if not re.fullmatch(r"\d{1,12}(\.0)?", value, re.ASCII):
-            problem = f"{name!r} is {value!r}; it must be a whole number from 0"
+            problem = f"{name!r} is {value!r:.80}; it must be a whole number from 0"
             raise columns.error(problem, row=column.first_row(code))
         numbers.append(int(float(value)))
     taken: IntArray = np.array(numbers, dtype=np.int64)[column.codes]

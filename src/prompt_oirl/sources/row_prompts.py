@@ -93,7 +93,7 @@ def _new_prompt(written: _Written, prompts: dict[str, Prompt]) -> Prompt:
     known = prompts.setdefault(prompt.id, prompt)
     if known != prompt:
         raise DataError(
-            f"the prompt id {prompt.id!r} stands for {_shown(prompt, known)} here and for {_shown(known, prompt)} "
+            f"the prompt id {prompt.id!r:.80} stands for {_shown(prompt, known)} here and for {_shown(known, prompt)} "
             "above; give each wording its own id"
         )
     return prompt
@@ -107,12 +107,14 @@ def _known(written: _Written, prompts: Mapping[str, Prompt]) -> Prompt:
     else:
         found = next((prompt for prompt in prompts.values() if wording and _is_same(prompt, wording)), None)
     if found is None:
-        what = f"{(written.text or '')[:80]!r}" if written.prompt_id is None else f"{written.prompt_id!r}"
-        raise DataError(f"the prompt {what} is not in the prompt set, which has {', '.join(prompts)}; add it there")
+        what = written.text if written.prompt_id is None else written.prompt_id
+        raise DataError(
+            f"the prompt {what!r:.80} is not in the prompt set, which has {', '.join(prompts)}; add it there"
+        )
     if wording is not None and not _is_same(found, wording):
         raise DataError(
-            f"the prompt {found.id!r} is {_shown(wording, found)} here and {_shown(found, wording)} in the prompt set; "
-            "give each wording its own id"
+            f"the prompt {found.id!r:.80} is {_shown(wording, found)} here and {_shown(found, wording)} in the prompt "
+            "set; give each wording its own id"
         )
     return found
 

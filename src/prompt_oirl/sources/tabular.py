@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,8 +16,8 @@ from prompt_oirl.errors import DataError, ParameterError
 from prompt_oirl.files import atomic_path
 from prompt_oirl.grading import Grader
 from prompt_oirl.records import Prompt, Query
-from prompt_oirl.sources.columns import Columns, ExtraColumns, read_columns
-from prompt_oirl.sources.propensities import warn_if_unequal
+from prompt_oirl.sources.columns import ExtraColumns, read_columns
+from prompt_oirl.sources.propensities import ACTION_PROBABILITIES, ATTEMPTS, PROPENSITY, look_at_propensities
 from prompt_oirl.sources.row_counts import COUNT_COLUMNS, LABEL_COLUMNS, read_row_counts
 from prompt_oirl.sources.row_prompts import PROMPT_COLUMNS, context_to_json, read_row_prompts
 
@@ -33,12 +32,12 @@ LOG_COLUMNS = (
     "prompt_tokens",
     "completion_tokens",
     "latency",
-    "attempts",
+    ATTEMPTS,
     "failure",
     "failure_message",
 )
-_PROPENSITY = "propensity"
-_COLUMNS = ("query", *PROMPT_COLUMNS, *LABEL_COLUMNS, "answer", "gold", *COUNT_COLUMNS, _PROPENSITY)
+_PROPENSITIES = (PROPENSITY, ACTION_PROBABILITIES, ATTEMPTS)
+_COLUMNS = ("query", *PROMPT_COLUMNS, *LABEL_COLUMNS, "answer", "gold", *COUNT_COLUMNS, *_PROPENSITIES)
 _MOST_CELLS = 10**8
 """Counts are held for every query × prompt: three arrays of this size are 2.4 GB."""
 
@@ -62,7 +61,8 @@ def read_demonstrations(
       where there is none) and `gold`. Or, as `write_demonstrations` makes them, the counts `trials`, `successes` and
       `unscored` of one query × prompt.
 
-    - `propensity`: with which probability the trial was bought. It is not kept; if it varies, a warning says so.
+    - `propensity`: with which probability the trial was bought, or the prompt chosen where rows are decisions, and
+      `action_probabilities`, that of each candidate. They are not kept; if they vary, a warning says so.
 
     The other columns of a run's export, `LOG_COLUMNS`, are passed over.
 
@@ -80,7 +80,7 @@ def read_demonstrations(
     queries = columns.filled("query", way_out="drop the row or fill it in")
     row_prompts, prompt_of_row = read_row_prompts(columns, prompts)
     counts = read_row_counts(columns, grader)
-    _look_at_propensities(columns)
+    look_at_propensities(columns)
     shape = (len(queries.values), len(row_prompts))
     if shape[0] * shape[1] > _MOST_CELLS:
         raise columns.error(
@@ -99,26 +99,6 @@ def read_demonstrations(
         successes=summed(counts.successes),
         unscored=summed(counts.unscored),
     )
-
-
-def _look_at_propensities(columns: Columns) -> None:
-    """Warn where they differ.
-
-    Raises:
-        FileFormatError: One is not in (0, 1].
-    """
-    if _PROPENSITY not in columns:
-        return
-    found = []
-    for code, text in enumerate(columns[_PROPENSITY].values):
-        try:
-            found.append(float(text))
-        except ValueError:
-            found.append(math.nan)
-        if not 0 < found[-1] <= 1:
-            problem = f"{_PROPENSITY!r} is {text!r}; a probability above 0 and at most 1 is expected, or nothing"
-            raise columns.error(problem, row=columns[_PROPENSITY].first_row(code))
-    warn_if_unequal(set(found), columns.path)
 
 
 def write_demonstrations(demonstrations: Demonstrations, path: Path | str) -> None:

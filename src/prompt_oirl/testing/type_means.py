@@ -76,18 +76,21 @@ class TypeMeans(BaseEstimator):  # type: ignore[misc]
         rows = [self.row_of_type_.get(name, len(self.scores_) - 1) for name in self._types(queries)]
         return self.scores_[np.array(rows, dtype=np.int64)][:, columns]
 
-    def leave_group_out(self, demonstrations: Demonstrations, groups: IntArray) -> FloatArray:
-        """Return (n_queries, n_prompts) each query's scores by the model fitted without its group.
+    def leave_groups_out(self, demonstrations: Demonstrations, partitions: Sequence[IntArray]) -> FloatArray:
+        """Return (n_partitions, n_queries, n_prompts) each query's scores by the model fitted without its group.
 
         Args:
             demonstrations: Training demonstrations; every query needs a scored trial.
-            groups: (n_queries,) group numbers.
+            partitions: Each (n_queries,) group numbers.
 
         Raises:
             ParameterError: `prior_trials` is not positive.
         """
         self._check_parameters()
         _, types = np.unique(self._types(demonstrations.queries), return_inverse=True)
+        return np.array([self._leave_out(demonstrations, types, groups) for groups in partitions])
+
+    def _leave_out(self, demonstrations: Demonstrations, types: IntArray, groups: IntArray) -> FloatArray:
         of_both = np.unique(np.column_stack([groups, types]), axis=0, return_inverse=True)[1].reshape(-1)
         counts = (demonstrations.successes, demonstrations.trials)
         of_type = (_sums(of, types)[types] - _sums(of, of_both)[of_both] for of in counts)

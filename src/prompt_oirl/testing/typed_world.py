@@ -30,6 +30,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "missing at random": {"missing": 0.3},
     "repeats": {"repeats": (1, 6)},
     "clustered": {"n_queries": 900, "headroom": 0.15, "visible": 0.3, "largest_cluster": 12},
+    "half tied": {"headroom": 0.0, "tied": 0.5, "lead": 0.9},
 }
 """How worlds of each kind differ from a `TypedWorld` with nothing chosen."""
 
@@ -85,6 +86,13 @@ class TypedWorld:
     """Standard deviation of what the prompts add to the log-odds whatever the query; at 0 with no headroom all prompts
     are equally good."""
 
+    lead: float = 0.0
+    """What the first prompt adds to the log-odds above that."""
+
+    tied: float = 0.0
+    """Share of the types in which all prompts are equally good but for interaction. Without headroom this is where it
+    is hardest not to be fooled: choices there follow luck, and lose nothing by it."""
+
     repeats: tuple[int, int] = (1, 1)
     """Least and most often that a query is asked; as many trials of each prompt."""
 
@@ -110,6 +118,7 @@ class TypedWorld:
         _check(0 <= self.visible <= 1, f"visible={self.visible}: a share from 0 to 1 is needed")
         _check(0 < self.concentrated <= 1, f"concentrated={self.concentrated}: a share above 0 is needed, at most 1")
         _check(self.prompt_spread >= 0, f"prompt_spread={self.prompt_spread}: at least 0 is needed")
+        _check(0 <= self.tied <= 1, f"tied={self.tied}: a share from 0 to 1 is needed")
         _check(1 <= self.repeats[0] <= self.repeats[1], f"repeats={self.repeats}: 1 ≤ least ≤ most is needed")
         _check(0 <= self.missing < 1, f"missing={self.missing}: a share of at least 0 and less than 1 is needed")
         _check(0 <= self.draw <= _LAST_DRAW, f"draw={self.draw}: from 0 to {_LAST_DRAW} is needed")
@@ -150,7 +159,9 @@ class TypedWorld:
         shape = (self.n_types, self.n_variants, self.n_prompts)
         difficulty = rng.normal(_MEAN_LOGIT, _DIFFICULTY_SPREAD, (self.n_types, 1, 1))
         difficulty = difficulty + rng.normal(0, _DIFFICULTY_SPREAD, (*shape[:2], 1))
-        plain = (difficulty + rng.normal(0, self.prompt_spread, self.n_prompts)).reshape(-1, self.n_prompts)
+        of_prompt = rng.normal(0, self.prompt_spread, self.n_prompts) + self.lead * (np.arange(self.n_prompts) == 0)
+        is_tied = np.arange(self.n_types) < round(self.tied * self.n_types)
+        plain = (difficulty + np.where(is_tied[:, None, None], 0, of_prompt)).reshape(-1, self.n_prompts)
         of_type, of_variant = rng.normal(size=(self.n_types, 1, self.n_prompts)), rng.normal(size=shape)
         interaction = np.sqrt(self.visible) * of_type + np.sqrt(1 - self.visible) * of_variant
         interaction = interaction.reshape(-1, self.n_prompts)

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from prompt_oirl.cli import main
 from prompt_oirl.cli.app import app
 from prompt_oirl.errors import DataError
+from prompt_oirl.reproduction.runner import TABLES
 
 COMMANDS = ("demo", "inspect", "train", "evaluate", "recommend", "reproduce", "download")
 
@@ -64,6 +65,33 @@ def test_a_wrong_call_is_exit_code_2_with_the_usage(
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.startswith("Usage: prompt-oirl train")
+
+
+SEEDED = ("collect", "demo", "evaluate", "inspect", "report", "reproduce", "train")
+
+
+def test_no_other_command_draws_at_random() -> None:
+    names = [command.name or "" for command in app.registered_commands]
+    drawing = [name for name in names if "--seed" in CliRunner().invoke(app, [name, "--help"]).output]
+    assert sorted(drawing) == sorted(SEEDED)
+
+
+@pytest.mark.parametrize("command", SEEDED)
+@pytest.mark.parametrize("seed", ["-1", "4294967296", "x"])
+def test_a_seed_that_is_none_is_a_wrong_call_that_names_the_option(command: str, seed: str) -> None:
+    ended = CliRunner().invoke(app, [command, "--seed", seed])
+    assert ended.exit_code == 2
+    assert "Invalid value for '--seed'" in ended.output
+
+
+def test_evaluate_says_what_decisions_need() -> None:
+    arguments = CliRunner().invoke(app, ["evaluate", "--help"]).output.split("Options:")[0]
+    assert "propensity" in arguments
+
+
+def test_reproduce_names_its_tables() -> None:
+    shown = " ".join(CliRunner().invoke(app, ["reproduce", "--help"]).output.split())
+    assert f"Tables: {', '.join(TABLES)}." in shown
 
 
 @pytest.mark.parametrize(

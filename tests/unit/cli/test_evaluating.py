@@ -66,6 +66,14 @@ def test_trials_of_a_run_are_weighted_by_what_they_were_bought_with(recommender:
     assert found["ips"].value == found["snips"].value == found["dr"].value  # whole queries: all is known
 
 
+def test_a_folder_or_an_evaluation_is_no_file_of_decisions(recommender: Path, run: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"name the run that is in it \(.*run\)"):
+        evaluated(recommender, LogFiles(run.parent))
+    (tmp_path / "found.json").write_text('{"estimates": []}', encoding="utf-8")
+    with pytest.raises(DataError, match="name the logs themselves"):
+        evaluated(recommender, LogFiles(tmp_path / "found.json"))
+
+
 def test_a_run_has_its_own_prompts_and_cells(recommender: Path, run: Path, tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="leave --prompts and --propensity-of out"):
         evaluated(recommender, LogFiles(run, tmp_path / "prompts.yaml", "numeric", ignore_extra_columns=False))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from prompt_oirl.cli.files import check_free, read_logs
-from prompt_oirl.errors import ArtifactError, FileFormatError, ParameterError
+from prompt_oirl.cli.files import LogFiles, check_free, read_logs
+from prompt_oirl.errors import ArtifactError, DataNotFoundError, FileFormatError, ParameterError
 
 ROWS = [
     {"query": "Is 7 prime?", "prompt_id": "short", "answer": "7", "gold": "7", "temper": "m"},
@@ -39,6 +39,36 @@ def test_unknown_columns_are_refused_unless_told(logs: Path) -> None:
 def test_unknown_graders_are_refused(logs: Path) -> None:
     with pytest.raises(ParameterError, match="numerical"):
         read_logs(logs, grader="numerical", ignore_extra_columns=True)
+
+
+def test_a_folder_that_is_no_run_is_refused_with_the_runs_in_it(tmp_path: Path) -> None:
+    with pytest.raises(DataNotFoundError, match=r"not that of a run; name the folder of a run that `collect` made or"):
+        read_logs(tmp_path)
+    for name in ("run", "other", "deep/run"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("run", "deep/run"):
+        (tmp_path / name / "run.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(DataNotFoundError) as refused:
+        read_logs(tmp_path)
+    assert f"name the run that is in it ({tmp_path / 'run'})" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "found", [{"gain": {}, "regret": {}}, {"simulated": True, "evaluation": {}}, {"verdict": {}}, {"estimates": []}]
+)
+def test_what_was_found_on_logs_is_refused_with_what_takes_logs(tmp_path: Path, found: dict[str, object]) -> None:
+    path = tmp_path / "evaluation.json"
+    path.write_text(json.dumps(found), encoding="utf-8")
+    with pytest.raises(FileFormatError, match=r"an evaluation or a report; .*report LOGS --recommender RECOMMENDER"):
+        LogFiles(path).read()
+
+
+@pytest.mark.parametrize("text", ["[]", '{"prompts": []}', "{", ""])
+def test_other_json_is_told_which_suffixes_there_are(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(FileFormatError, match=r"'\.json' is not known; use \.jsonl, \.csv, \.parquet"):
+        read_logs(path)
 
 
 def test_a_free_folder_may_be_missing_or_empty(tmp_path: Path) -> None:

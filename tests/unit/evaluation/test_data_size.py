@@ -70,6 +70,15 @@ def test_where_the_choice_is_always_the_baseline_nothing_is_gained(make_demonstr
     assert (found.per_doubling.value, found.twice) == (0.0, None)
 
 
+def test_points_at_which_nothing_was_chosen_do_not_decide_the_curve(make_demonstrations: Make) -> None:
+    """They have no variance: weighted by it, a curve of 0, 0, 0, +0.24 is a flat one."""
+    found = curve(make_demonstrations, lambda n: 0.6 if n == 800 else 0.0)
+    assert [point.gain.value for point in found.points[:3]] == [0, 0, 0]
+    assert found.per_doubling.value > 0.05
+    assert found.twice is not None
+    assert found.twice.gain > found.points[-1].gain.value > 0.2
+
+
 def test_flat_curves_are_seldom_extrapolated(make_demonstrations: Make) -> None:
     found = [curve(make_demonstrations, lambda _: 0.3, n=160, seed=seed).twice is not None for seed in range(60)]
     assert sum(found) <= 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -80,10 +81,24 @@ def test_a_model_that_knows_unseen_prompts(make_demonstrations: Make) -> None:
         assert each.correlation_within_prompts.over_queries.low > 0.4
         assert each.gain.over_queries.low > 0
         assert each.gain.low_over_prompts > 0
-    assert knowledge.verdict.may_win
+    verdict = knowledge.verdict
+    assert verdict.gain is not None
+    assert verdict.low is not None
+    assert verdict.low_over_prompts is not None
+    assert verdict.low < min(verdict.gain.low, verdict.low_over_prompts)  # errors of both kinds together
+    assert verdict.may_win == (verdict.low > 0)
     assert [each.prompt_id for each in knowledge.both_left_out.prompts] == [f"p{i}" for i in range(N_PROMPTS)]
     assert "pairs in order" in str(knowledge.both_left_out)
     json.dumps(knowledge.to_dict(), allow_nan=False)
+
+
+def test_unseen_prompts_may_win_by_the_bound_for_queries_and_prompts_together() -> None:
+    gain = Estimate(0.02, 0.005, 0.035, 0.9, 10, 10, 40, 0)
+    saved_before = UnseenPrompts("", gain, low_over_prompts=0.004)
+    assert saved_before.may_win
+    assert not replace(saved_before, low=-0.001).may_win
+    assert replace(saved_before, low=0.001).may_win
+    assert not replace(saved_before, gain=None).may_win
 
 
 def test_the_numbers_are_what_they_say(make_demonstrations: Make) -> None:

@@ -90,8 +90,50 @@ def test_gain_over_itself_is_exactly_nothing(make_demonstrations: Make) -> None:
 def test_gain_leaves_out_queries_where_either_prompt_was_not_tried(make_demonstrations: Make) -> None:
     logs = make_demonstrations([[1, 0], [0, 0], [0, 0], [0, 1]], [[1, 1], [0, 1], [1, 0], [1, 1]])
     found = gain(logs, np.array([0, 0, 0, 1]), np.array([1, 1, 1, 1]), groups=logs.groups())
-    assert (found.value, found.n_queries, found.n_left_out) == (0.5, 2, 2)
+    assert (found.n_queries, found.n_left_out) == (2, 2)
     assert found.n_trials == 3  # query 0: both prompts; query 3: the one prompt that both chose
+    assert found.value == pytest.approx(3 / 4 * 1)  # they differ on three of four queries, by 1 where that is known
+
+
+def test_a_gain_is_the_share_of_other_choices_times_what_they_gain(make_demonstrations: Make) -> None:
+    """As if only queries of which both prompts were tried were there, and counted as many as all that are like them."""
+    rng = np.random.default_rng(6)
+    successes, choices = rng.integers(0, 2, (400, 2)), (rng.random(400) < 0.3).astype(int)
+    trials = (rng.random((400, 2)) < 0.6).astype(int)
+    logs = make_demonstrations(successes * trials, trials)
+    found = gain(logs, choices, single(logs, 0), groups=logs.groups())
+    measured = np.flatnonzero((choices == 1) & trials.all(axis=1))
+    of_measured = gain(logs.select_queries(measured), choices[measured], single(logs, 0)[measured], groups=measured)
+    share = np.average(choices, weights=logs.repeats)
+    assert found.value == pytest.approx(share * of_measured.value)
+    assert share * of_measured.low == pytest.approx(found.low, abs=0.01)
+    assert found.n_left_out == ((choices == 1) & ~trials.all(axis=1)).sum()
+
+
+@pytest.mark.parametrize("missing", [0.3, 0.6])
+def test_gains_of_trials_missing_at_random_are_not_drawn_to_0(missing: float, make_demonstrations: Make) -> None:
+    """The true gain is 0.06: another prompt for a fifth of the queries, by 0.3. Means of 200 logs."""
+    rng = np.random.default_rng(7)
+    found = []
+    for _ in range(200):
+        choices = (rng.random(500) < 0.2).astype(int)
+        successes = (rng.random((500, 2)) < np.array([0.4, 0.7])).astype(int)
+        trials = (rng.random((500, 2)) >= missing).astype(int)
+        logs = make_demonstrations(successes * trials, trials)
+        found.append(gain(logs, choices, single(logs, 0), groups=logs.groups()))
+    values = np.array([each.value for each in found])
+    assert abs(values.mean() - 0.06) < 3 * values.std() / np.sqrt(len(values))
+    assert np.mean([each.low <= 0.06 <= each.high for each in found]) >= 0.9
+
+
+def test_where_no_other_choice_was_ever_compared_the_interval_says_so(make_demonstrations: Make) -> None:
+    tried = np.arange(60) % 2
+    trials = np.column_stack([1 - tried, tried])
+    logs = make_demonstrations(trials, trials)
+    found = gain(logs, np.where(np.arange(60) < 30, 1, 0), single(logs, 0), groups=logs.groups())
+    assert (found.value, found.n_left_out) == (0.0, 30)
+    assert found.low == pytest.approx(-found.high)
+    assert found.high > 0.5
 
 
 def test_gain_changes_sign_with_the_roles(make_demonstrations: Make) -> None:
@@ -136,7 +178,7 @@ def test_average_gain_leaves_out_only_queries_that_no_run_can_tell(make_demonstr
     runs = [(np.array([0, 1, 2]), single(logs, 1)), (np.array([2, 1, 2]), single(logs, 0))]
     found = average_gain(logs, runs, groups=logs.groups())
     assert (found.n_queries, found.n_left_out) == (2, 1)
-    assert found.value == pytest.approx((1 + 0.5) / 2)
+    assert found.value == pytest.approx((2 / 3 + 1) / 2)  # two of three choices are others, then all of them; each by 1
 
 
 def test_one_run_that_changed_choices_keeps_the_interval_open(make_demonstrations: Make) -> None:

@@ -144,10 +144,12 @@ def test_what_it_is_worth_is_measured_on_held_out_demonstrations(
     assert found.is_leakage_checked
     assert found.gain.value > 0.05
     assert found.by == "template"
-    rewards = test.rewards[np.arange(test.n_queries), choosing.choose(test.queries, test.prompts)]
-    single = test.rewards[:, test.prompts.index(train.prompts[np.argmax(train.success_rates)])]
-    paired = ~np.isnan(rewards - single)
-    assert found.gain.value == pytest.approx(np.average((rewards - single)[paired], weights=test.repeats[paired]))
+    choices = choosing.choose(test.queries, test.prompts)
+    single = test.prompts.index(train.prompts[np.argmax(train.success_rates)])
+    rewards = test.rewards[np.arange(test.n_queries), choices] - test.rewards[:, single]
+    measured = ~np.isnan(rewards) & (choices != single)
+    share = np.average(choices != single, weights=test.repeats)
+    assert found.gain.value == pytest.approx(share * np.average(rewards[measured], weights=test.repeats[measured]))
 
 
 def test_the_best_single_prompt_gains_exactly_nothing(cautious: Recommender, test: Demonstrations) -> None:
@@ -249,6 +251,17 @@ def test_an_empty_query_is_refused(choosing: Recommender, text: str) -> None:
         choosing.recommend(text)
 
 
+def test_many_queries_given_as_one_are_refused_with_what_takes_them(choosing: Recommender) -> None:
+    texts: Any = ["How many apples has Tom?"] * 1500
+    for ask in (choosing.recommend, choosing.explain):
+        with pytest.raises(ParameterError, match="recommend_many") as refused:
+            ask(texts)
+        assert len(str(refused.value)) < 200
+    with pytest.raises(DataError, match="non-empty") as nested:
+        choosing.recommend_many([texts])
+    assert len(str(nested.value)) < 200
+
+
 @pytest.mark.parametrize("text", ["?", "_", "苹果 多少？", "Zyzzyva", "1", "a" * 10_000])
 def test_any_other_query_gets_a_prompt(choosing: Recommender, text: str) -> None:
     found = choosing.recommend(text)
@@ -260,7 +273,7 @@ def test_it_is_a_scikit_learn_estimator(train: Demonstrations) -> None:
     candidates = (Candidate("means", PromptMeans()),)
     recommender = Recommender(candidates, n_folds=3, confidence=0.8, by="question", seed=5)
     assert recommender.get_params(deep=False) == {
-        "candidates": candidates, "n_folds": 3, "confidence": 0.8, "by": "question", "seed": 5
+        "candidates": candidates, "n_folds": 3, "n_runs": 10, "confidence": 0.8, "by": "question", "seed": 5
     }  # fmt: skip
     assert recommender.fit(train) is recommender
     copy = clone(recommender)

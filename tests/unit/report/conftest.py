@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from prompt_oirl.arrays import IntArray
 from prompt_oirl.evaluation import Estimate
 from prompt_oirl.evaluation.headroom import Headroom, PowerStatement
 from prompt_oirl.inspection import inspect
+from prompt_oirl.report.evidence import Evidence
 from prompt_oirl.report.findings import Findings, GainFindings, LeftOut, Missing
 from prompt_oirl.report.leakage import audit_leakage
 from prompt_oirl.report.make import make_findings
@@ -23,11 +25,20 @@ MakeHeadroom = Callable[..., Headroom]
 MakeFindings = Callable[..., Findings]
 
 
-def _estimate(value: float, margin: float, n_queries: int = 1000) -> Estimate:
-    return Estimate(value, value - margin, value + margin, 0.95, n_queries, n_queries, 2 * n_queries, 0)
+def _estimate(value: float, margin: float, n_queries: int = 1000, **others: Any) -> Estimate:
+    found = Estimate(value, value - margin, value + margin, 0.95, n_queries, n_queries, 2 * n_queries, 0)
+    return replace(found, **others)
 
 
-def _headroom(verdict: Any = "cannot be told", *, by_trials: float | None = None, detectable: float = 0.03) -> Headroom:
+def _headroom(
+    verdict: Any = "cannot be told",
+    *,
+    by_trials: float | None = None,
+    beyond: float = 0.01,
+    detectable: float = 0.03,
+    **others: Any,
+) -> Headroom:
+    """By default with power; `beyond` is what the model expects of the perfect choice over the floor by trials."""
     power = PowerStatement(
         level=0.95,
         power=0.8,
@@ -45,22 +56,26 @@ def _headroom(verdict: Any = "cannot be told", *, by_trials: float | None = None
         repeats_for_one_point=4,
     )
     floor = None if by_trials is None else _estimate(by_trials, 0.004)
-    return Headroom(
+    found = Headroom(
         by_trials=floor,
         by_policy=_estimate(0.0, 0.01),
-        perfect=None if floor is None else _estimate(floor.value + 0.01, 0.006),
+        perfect=None if floor is None else _estimate(floor.value + beyond, 0.006),
         ceiling=_estimate(0.2, 0.01),
         p_value=0.001 if verdict == "found" else 0.5,
         verdict=verdict,
+        unrivalled=(),
         variance=None,
         power=power,
+        no_power=None,
         n_queries=1000,
         n_groups=1000,
+        largest_group_share=0.001,
         n_prompts=2,
         n_repeated_queries=0 if floor is None else 900,
         level=0.95,
         by="template",
     )
+    return replace(found, **others)
 
 
 @pytest.fixture
@@ -85,8 +100,13 @@ def make_situation() -> MakeFindings:
         n_groups: int = 1000,
         n_prompts: int = 2,
         reward_model: str | None = "logistic",
+        repeats: int = 1,
+        groups: IntArray | None = None,
+        **others: Any,
     ) -> Findings:
-        logs = SyntheticWorld(n_queries=40, missing=0.0).demonstrations.select_prompts(range(n_prompts))
+        logs = SyntheticWorld(n_queries=40, missing=0.0, repeats=repeats).demonstrations
+        logs = logs.select_prompts(range(n_prompts))
+        groups = np.arange(n_groups) if groups is None else groups
         nothing = Missing("it was not looked for")
         found = (
             nothing
@@ -104,7 +124,7 @@ def make_situation() -> MakeFindings:
                 reward_model=reward_model,
             )
         )
-        return Findings(
+        findings = Findings(
             source="logs.jsonl",
             recommender=None,
             made_on=None,
@@ -112,9 +132,18 @@ def make_situation() -> MakeFindings:
             level=0.95,
             seed=0,
             best_single="2",
+            best_here="2",
+            warnings=(),
             inspection=inspect(logs),
+            evidence=Evidence(
+                n_queries=len(groups),
+                n_compared_queries=len(groups),
+                n_compared_groups=len(np.unique(groups)),
+                n_repeated_queries=len(groups) if repeats > 1 else 0,
+                equal_reward=None,
+            ),
             left_out=LeftOut(0, 0, 0, 0, 0, ()),
-            leakage=audit_leakage(np.arange(n_groups), np.ones(n_groups, dtype=np.int64), by="template"),
+            leakage=audit_leakage(groups, np.ones(len(groups), dtype=np.int64), by="template"),
             gain=found,
             selection=nothing,
             headroom=nothing if headroom is None else headroom,
@@ -125,6 +154,7 @@ def make_situation() -> MakeFindings:
             cost=nothing,
             portfolio=nothing,
         )
+        return replace(findings, **others)
 
     return make
 
@@ -132,7 +162,7 @@ def make_situation() -> MakeFindings:
 @pytest.fixture(scope="session")
 def world_findings() -> Findings:
     """Of a small world in which choosing pays a little, with repeats."""
-    world = SyntheticWorld(n_queries=250, repeats=2)
+    world = SyntheticWorld(n_queries=400, repeats=2)
     found = make_findings(world.demonstrations, source="world.jsonl", n_folds=3, made_on="2026-01-02")
     return replace(found, recommender=None)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from itertools import combinations
 from xml.etree import ElementTree
 
 import pytest
@@ -42,6 +43,20 @@ def test_figures_share_no_id_and_bring_no_style() -> None:
         assert "<style" not in svg
         assert "<metadata" not in svg
         assert not re.search(r'(href|src)="(?!#)', svg)
+
+
+def test_names_of_points_do_not_lie_over_each_other() -> None:
+    pytest.importorskip("matplotlib")
+    names = ["small-steps", "facts-first", "check", "equation", "retell", "at-once"]
+    x, y = [64.2, 67.4, 69.0, 67.2, 58.3, 35.3], [58.2, 60.4, 58.2, 47.8, 42.2, 54.1]
+    line = Series("one prompt", x, y, is_main=False, is_joined=False, names=names)
+    svg = draw_lines("cost", [line], title="t", x_label="x", y_label="y")
+    written = re.findall(r'x="([\d.]+)" y="([\d.]+)"[^>]*>([^<]+)</text>', svg)
+    places = {name: (float(left), float(bottom)) for left, bottom, name in written if name in names}
+    assert places.keys() == set(names)
+    for first, second in combinations(sorted(places, key=places.get), 2):  # type: ignore[arg-type]
+        (left, bottom), (other_left, other_bottom) = places[first], places[second]
+        assert left + 4.4 * len(first) < other_left or abs(bottom - other_bottom) >= 8, (first, second)
 
 
 def test_the_same_figure_is_drawn_twice_the_same() -> None:

@@ -39,6 +39,16 @@ def test_texts_are_compared_as_texts() -> None:
     assert found.n_disagreements == (1, 0)
 
 
+def test_a_grader_that_made_the_labels_is_audited_by_others() -> None:
+    rows = [row("a", "The answer is 5,000.", "5000", None), row("a", "The answer is 7.", "7", 0)]
+    found = audit_labels(rows, ["a"], labels_by="numeric")
+    assert found.labels_by == "numeric"
+    assert found.n_answers == 2
+    assert found.n_disagreements == (0, 1)
+    with pytest.raises(DataError, match="a label"):
+        audit_labels(rows[:1], ["a"])
+
+
 def test_rows_without_answer_gold_or_label_are_passed_over() -> None:
     rows = [row("a", None, "5", 1), row("a", "5", None, 1), row("a", "5", "5", None), row("a", "5", "5", 1)]
     assert audit_labels(rows, ["a"]).n_answers == 1

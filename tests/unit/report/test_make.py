@@ -22,10 +22,10 @@ def test_all_parts_are_found_and_json_can_hold_them(world_findings: Findings) ->
     for part in PARTS:
         assert not isinstance(getattr(world_findings, part), Missing), part
     said = json.loads(json.dumps(world_findings.to_dict(), allow_nan=False))
-    assert said["gain"]["gain"]["n_queries"] in range(240, 251)
+    assert said["gain"]["gain"]["n_queries"] in range(390, 401)
     assert said["headroom"]["by_trials"]["low"] <= said["headroom"]["by_trials"]["high"]
     assert "answers are not in these logs" in said["label_audit"]["missing"]
-    assert said["leakage"]["n_groups"] <= said["leakage"]["n_queries"] == 250
+    assert said["leakage"]["n_groups"] <= said["leakage"]["n_queries"] == 400
 
 
 def test_the_gain_is_of_choices_by_what_has_not_seen_the_query(world_findings: Findings) -> None:
@@ -57,7 +57,54 @@ def test_a_handful_of_queries_is_no_error() -> None:
     found = make_findings(SyntheticWorld(n_queries=4, missing=0.0).demonstrations, source="x")
     assert isinstance(found.gain, Missing)
     assert give_verdict(found).kind == "too little data"
-    assert "groups" in found.gain.reason
+    assert "4 groups" in found.gain.reason
+    assert "fold" not in json.dumps(found.to_dict()), "nobody who makes a page can ask for fewer folds"
+
+
+def test_logs_with_one_prompt_a_query_have_nothing_to_compare() -> None:
+    logs = SyntheticWorld(n_queries=120, missing=0.0).demonstrations
+    kept = np.zeros(logs.trials.shape, dtype=bool)
+    kept[np.arange(120), np.arange(120) % logs.n_prompts] = True
+    found = make_findings(
+        Demonstrations(logs.queries, logs.prompts, logs.trials * kept, logs.successes * kept, logs.unscored * kept),
+        source="x",
+        warnings=["decisions were made with unequal probabilities"],
+    )
+    assert found.evidence.n_compared_queries == 0
+    for part in PARTS:
+        missing = getattr(found, part)
+        assert isinstance(missing, Missing), part
+    assert isinstance(found.headroom, Missing)
+    assert "no query was asked with two prompts" in found.headroom.reason
+    assert found.to_dict()["warnings"] == ["decisions were made with unequal probabilities"]
+    assert give_verdict(found).kind == "too little data"
+
+
+def test_a_gain_and_what_is_said_beside_it_rest_on_the_same_draws(world_findings: Findings) -> None:
+    found, headroom = world_findings.gain, world_findings.headroom
+    assert not isinstance(found, Missing)
+    assert not isinstance(headroom, Missing)
+    assert headroom.by_policy == found.gain_without_rule
+    assert world_findings.left_out.n_queries_without_both == found.gain.n_left_out
+    assert f"{found.gain.n_queries:,} queries" in str(give_verdict(world_findings))
+
+
+def test_success_rates_differ_by_the_gain_where_nothing_is_missing() -> None:
+    logs = SyntheticWorld(n_queries=150, missing=0.0, unparsable=0.0, repeats=3).demonstrations
+    found = make_findings(logs, source="x", n_folds=2, confidence=0.51).gain
+    assert not isinstance(found, Missing)
+    assert found.share_switched > 0, "or this test tests nothing"
+    assert found.value.value - found.baseline_value.value == pytest.approx(found.gain.value)
+    assert found.value.n_queries == found.gain.n_queries == 150
+
+
+def test_equal_rewards_are_noticed() -> None:
+    logs = SyntheticWorld(n_queries=60, missing=0.0).demonstrations
+    found = make_findings(
+        Demonstrations(logs.queries, logs.prompts, logs.trials, logs.trials, logs.unscored), source="x", n_folds=2
+    )
+    assert found.evidence.equal_reward == 1
+    assert give_verdict(found).kind == "equal rewards"
 
 
 def test_logs_without_a_reward_are_refused() -> None:

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from prompt_oirl.evaluation import Estimate
 from prompt_oirl.report.texts import (
+    gained,
     harmless,
     interval,
+    often,
     percent,
     prompt_name,
     sentence,
@@ -52,6 +54,19 @@ def test_numbers_have_true_signs_and_no_negative_zero() -> None:
     assert signed_points(float("nan")) == signed_points(None) == percent(None) == "–"
     assert percent(0.6443) == "64.4\u00a0%"
     assert sentence("at 95%, -0.5 points, a well-known x-1") == "at 95\u00a0%, −0.5 points, a well-known x-1"
+
+
+def test_a_loss_is_a_loss_and_signs_are_true() -> None:
+    assert gained(estimate(-0.023, -0.045, -0.001)) == "loses 2.3 ± 2.2 points"
+    assert gained(estimate(-0.0003, -0.01, 0.0094)) == "gains +0.0 ± 1.0 points"
+    assert gained(estimate(0.012, 0.005, 0.019)) == "gains +1.2 ± 0.7 points"
+    assert percent(-0.002) == "−0.2\u00a0%"
+    assert percent(-0.0002) == "0.0\u00a0%"
+
+
+def test_how_often_is_in_words_where_there_are_some() -> None:
+    assert often(0.8) == "four times of five"
+    assert often(0.9) == "90\u00a0% of the time"
 
 
 def test_a_gain_has_its_margin_or_its_ends_where_they_are_not_even() -> None:

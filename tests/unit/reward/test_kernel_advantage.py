@@ -114,7 +114,7 @@ def test_a_training_query_is_drawn_to_its_own_trials() -> None:
     shares = []
     for own_share in (0.0, 0.5, 0.9):
         model = KernelAdvantage(noise_levels=(2.0,), own_share=own_share)
-        without = model.leave_group_out(COMPLETE, alone)
+        without = model.leave_groups_out(COMPLETE, [alone])[0]
         found = model.fit(COMPLETE).score(COMPLETE.queries, COMPLETE.prompts)
         way = (found - without) / (values - without)
         assert 0 < way.min() < way.max() < 1
@@ -136,14 +136,14 @@ def test_leaving_groups_out_is_fitting_without_them(logs: Demonstrations, by: st
     assert (np.bincount(groups).max() > 1) == (by == "template")
     model = KernelAdvantage()
     expected = GaussianProcess(model, logs, similarity_of(logs)).leave_group_out(groups)
-    np.testing.assert_allclose(model.leave_group_out(logs, groups), expected, atol=FEW_FOR_SINGLE)
+    np.testing.assert_allclose(model.leave_groups_out(logs, [groups])[0], expected, atol=FEW_FOR_SINGLE)
 
 
 def test_leaving_large_groups_out_is_fitting_without_them(logs: Demonstrations) -> None:
     groups = np.random.default_rng(0).integers(0, 4, logs.n_queries)
     model = KernelAdvantage(noise_levels=(0.5, 3.0))
     expected = GaussianProcess(model, logs, similarity_of(logs)).leave_group_out(groups)
-    np.testing.assert_allclose(model.leave_group_out(logs, groups), expected, atol=FEW_FOR_SINGLE)
+    np.testing.assert_allclose(model.leave_groups_out(logs, [groups])[0], expected, atol=FEW_FOR_SINGLE)
 
 
 def test_leaving_groups_out_is_nearly_fitting_again_from_the_start(
@@ -153,7 +153,7 @@ def test_leaving_groups_out_is_nearly_fitting_again_from_the_start(
     similarity = similarity_of(logs)
     monkeypatch.setattr(KernelAdvantage, "_fitted_similarity", lambda self, demonstrations: similarity)
     groups = logs.groups()
-    found = KernelAdvantage().leave_group_out(logs, groups)
+    found = KernelAdvantage().leave_groups_out(logs, [groups])[0]
     for group in range(0, groups.max() + 1, 7):
         inside = np.flatnonzero(groups == group)
         again = KernelAdvantage().fit(logs.select_queries(np.flatnonzero(groups != group)))
@@ -169,7 +169,7 @@ def test_scores_without_a_group_do_not_depend_on_its_rewards() -> None:
     successes = COMPLETE.successes.copy()
     successes[inside] = COMPLETE.trials[inside] - successes[inside]
     flipped = Demonstrations(COMPLETE.queries, COMPLETE.prompts, COMPLETE.trials, successes, COMPLETE.unscored)
-    before, after = (KernelAdvantage().leave_group_out(each, groups) for each in (COMPLETE, flipped))
+    before, after = (KernelAdvantage().leave_groups_out(each, [groups])[0] for each in (COMPLETE, flipped))
     assert np.abs(after - before)[inside].max() < 0.005
     assert np.abs(after - before)[~inside].max() > 0.01
 
@@ -186,7 +186,7 @@ def test_scores_of_some_prompts_are_those_of_a_model_of_these_alone(block_size: 
             KernelAdvantage(block_size=block_size).fit(COMPLETE).score(queries, subset.prompts),
             KernelAdvantage(block_size=block_size).fit(subset).score(queries, subset.prompts),
         ),
-        (model.leave_group_out(COMPLETE, groups)[:, some], model.leave_group_out(subset, groups)),
+        (model.leave_groups_out(COMPLETE, [groups])[0][:, some], model.leave_groups_out(subset, [groups])[0]),
     ]
     for of_all, alone in pairs:
         difference = of_all - alone
@@ -219,7 +219,7 @@ def test_blocks_keep_groups_whole_and_are_averaged() -> None:
 def test_groups_are_left_out_of_their_own_block() -> None:
     groups = COMPLETE.groups()
     model = KernelAdvantage(block_size=25, seed=5)
-    found = model.leave_group_out(COMPLETE, groups)
+    found = model.leave_groups_out(COMPLETE, [groups])[0]
     process = GaussianProcess(model, COMPLETE, similarity_of(COMPLETE))
     fitted = model.fit(COMPLETE)
     block = np.array([fitted.training_rows_[query.id][0] for query in COMPLETE.queries])
@@ -238,7 +238,7 @@ def test_a_whole_fold_can_be_left_out_though_it_is_spread_over_the_blocks(block_
     is_held_out = folds == 2
     flipped = np.where(is_held_out[:, None], COMPLETE.trials - COMPLETE.successes, COMPLETE.successes)
     other = Demonstrations(COMPLETE.queries, COMPLETE.prompts, COMPLETE.trials, flipped, COMPLETE.unscored)
-    before, after = (model.leave_group_out(each, folds) for each in (COMPLETE, other))
+    before, after = (model.leave_groups_out(each, [folds])[0] for each in (COMPLETE, other))
     moved = np.abs(after - before)
     assert moved[is_held_out].max() < 0.03
     assert moved[~is_held_out].max() > 0.05
@@ -285,7 +285,7 @@ def test_noise_levels_are_averaged() -> None:
     def scores(*levels: float) -> np.ndarray:
         model = KernelAdvantage(noise_levels=levels)
         return np.vstack(
-            [model.leave_group_out(COMPLETE, COMPLETE.groups()), model.fit(COMPLETE).score(NEW, COMPLETE.prompts)]
+            [model.leave_groups_out(COMPLETE, [COMPLETE.groups()])[0], model.fit(COMPLETE).score(NEW, COMPLETE.prompts)]
         )
 
     np.testing.assert_allclose(scores(0.5, 8.0), (scores(0.5) + scores(8.0)) / 2, atol=1e-4)
@@ -304,14 +304,22 @@ def test_more_trials_count_for_more() -> None:
 def test_tiny_logs(n_queries: int, n_prompts: int) -> None:
     tiny = COMPLETE.select_queries(np.arange(n_queries)).select_prompts(range(n_prompts))
     model = KernelAdvantage()
-    assert np.isfinite(model.leave_group_out(tiny, tiny.groups())).all()
+    assert np.isfinite(model.leave_groups_out(tiny, [tiny.groups()])[0]).all()
     scores = model.fit(tiny).score((*NEW, *tiny.queries), tiny.prompts)
     assert np.isfinite(scores).all()
     assert scores.any() == (n_prompts > 1)
 
 
+def test_several_partitions_are_each_what_they_are_alone() -> None:
+    model, rng = KernelAdvantage(block_size=60), np.random.default_rng(3)
+    partitions = [rng.integers(0, 5, COMPLETE.n_queries) for _ in range(3)]
+    together = model.leave_groups_out(COMPLETE, partitions)
+    for found, partition in zip(together, partitions, strict=True):
+        np.testing.assert_allclose(found, model.leave_groups_out(COMPLETE, [partition])[0], atol=FEW_FOR_SINGLE)
+
+
 def test_one_group_left_out_leaves_the_means() -> None:
-    found = KernelAdvantage().leave_group_out(COMPLETE, np.zeros(COMPLETE.n_queries, dtype=np.int64))
+    found = KernelAdvantage().leave_groups_out(COMPLETE, [np.zeros(COMPLETE.n_queries, dtype=np.int64)])[0]
     means = np.average(advantages(COMPLETE), axis=0, weights=1 / (0.5 + 0.5 * 4.5 / COMPLETE.trials[:, 0]))
     np.testing.assert_allclose(found, np.broadcast_to(means, found.shape), atol=1e-4)
 
@@ -335,7 +343,7 @@ def one_prompt_a_query(demonstrations: Demonstrations, only: list[int]) -> Demon
 @pytest.mark.parametrize("only", [[5], [1, 3]])
 def test_prompts_that_were_never_compared_have_finite_scores(only: list[int]) -> None:
     logs = one_prompt_a_query(COMPLETE, only)
-    assert np.isfinite(KernelAdvantage().leave_group_out(logs, logs.groups())).all()
+    assert np.isfinite(KernelAdvantage().leave_groups_out(logs, [logs.groups()])[0]).all()
     assert np.isfinite(KernelAdvantage().fit(logs).score(NEW, logs.prompts)).all()
 
 
@@ -357,7 +365,7 @@ def test_parameters_outside_what_is_allowed(parameters: dict[str, object], named
     with pytest.raises(ParameterError, match=f"{named}="):
         model.fit(COMPLETE)
     with pytest.raises(ParameterError, match=f"{named}="):
-        model.leave_group_out(COMPLETE, COMPLETE.groups())
+        model.leave_groups_out(COMPLETE, [COMPLETE.groups()])[0]
 
 
 def test_what_cannot_be_learnt_from() -> None:
@@ -370,7 +378,7 @@ def test_what_cannot_be_learnt_from() -> None:
     successes = np.minimum(untried.successes, trials)
     partly = Demonstrations(untried.queries, untried.prompts, trials, successes, untried.unscored)
     with pytest.raises(DataError, match="select_queries"):
-        KernelAdvantage().leave_group_out(partly, partly.groups())
+        KernelAdvantage().leave_groups_out(partly, [partly.groups()])[0]
     assert len(KernelAdvantage().fit(partly).training_rows_) == 9
     with pytest.raises(DataError, match="at least 2"):
         KernelAdvantage().fit(untried.select_queries(np.array([0])))

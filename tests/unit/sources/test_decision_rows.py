@@ -88,6 +88,19 @@ def test_probabilities_of_all_candidates(tmp_path) -> None:
     assert alone.propensities.tolist() == [0.9, 0.1, 0.1, 1.0]
 
 
+def test_probabilities_may_be_objects_in_jsonl(tmp_path) -> None:
+    found = read_logged_decisions(write(tmp_path / "d.jsonl", everywhere(action_probabilities=json.loads(BOTH))))
+    assert found.action_probabilities.tolist() == [[0.9, 0.1]] * 3
+    mixed = [ROWS[0] | {"action_probabilities": BOTH}, *everywhere(action_probabilities=json.loads(BOTH))[1:]]
+    found = read_logged_decisions(write(tmp_path / "mixed.jsonl", mixed))
+    assert found.action_probabilities.tolist() == [[0.9, 0.1]] * 3
+
+
+def test_an_object_elsewhere_is_refused(tmp_path) -> None:
+    with pytest.raises(FileFormatError, match=r"row 1: .*'propensity' holds .* where a text or a number"):
+        read_logged_decisions(write(tmp_path / "d.jsonl", everywhere(propensity={"steps": 0.9})))
+
+
 def test_a_prompt_set_has_prompts_that_were_never_chosen(tmp_path) -> None:
     prompts = [Prompt.from_text(text, id=id) for id, text in (("a", "X."), ("steps", "Think."), ("short", "Answer."))]
     rows = everywhere(action_probabilities='{"steps": 0.8, "short": 0.1, "a": 0.1}')
@@ -128,6 +141,8 @@ def test_cells_and_decisions_are_not_mixed(tmp_path, named) -> None:
         (everywhere(action_probabilities='{"steps": 1.9, "short": -0.9}'), 1, "no probability"),
         (everywhere(action_probabilities='{"steps": true, "short": 0}'), 1, "no probability"),
         (everywhere(action_probabilities='{"steps": 0.9, "other": 0.1}'), 1, "'other' is in no row.*--prompts"),
+        (everywhere(action_probabilities={"steps": 0.9, "short": 0.2}), 1, "they sum to 1.1"),
+        (changed(1, correct="x" * 9999), 2, r"'correct' is 'x{50,80}; a number"),
         (everywhere(action_probabilities="0.9, 0.1"), 1, "a JSON object"),
         (everywhere(action_probabilities="[0.9, 0.1]"), 1, "a JSON object"),
         (everywhere(action_probabilities='{"steps": 0.8, "short": 0.2}'), 1, "give the row's prompt 'steps' 0.8"),

@@ -21,7 +21,7 @@ def test_leaving_a_group_out_is_fitting_without_it(grouping: str) -> None:
     groups = {"clusters": logs.groups(), "anything": anything, "queries": np.arange(logs.n_queries)}[grouping]
     model = TypeMeans(prior_trials=5)
     assert isinstance(model, LeavesGroupsOut)
-    left_out = model.leave_group_out(logs, groups)
+    left_out = model.leave_groups_out(logs, [groups])[0]
     for group in np.unique(groups):
         inside = np.flatnonzero(groups == group)
         refitted = TypeMeans(prior_trials=5).fit(logs.select_queries(np.flatnonzero(groups != group)))
@@ -58,4 +58,4 @@ def test_no_smoothing_is_refused() -> None:
     with pytest.raises(ParameterError, match="prior_trials"):
         TypeMeans(prior_trials=0).fit(logs)
     with pytest.raises(ParameterError, match="prior_trials"):
-        TypeMeans(prior_trials=-1).leave_group_out(logs, logs.groups())
+        TypeMeans(prior_trials=-1).leave_groups_out(logs, [logs.groups()])[0]

@@ -16,6 +16,7 @@ from prompt_oirl.collect.plan.grid import Grid
 from prompt_oirl.collect.plan.prices import Price
 from prompt_oirl.collect.plan.tokens import TokenCounter, answer_estimate
 from prompt_oirl.errors import ParameterError
+from prompt_oirl.randomness import generator
 from prompt_oirl.records import Message, Prompt, Question
 from prompt_oirl.runs.outcomes import Completion
 from prompt_oirl.runs.spending import Spending
@@ -211,7 +212,7 @@ def _stored(grid: Grid, states: Mapping[bytes, State]) -> NDArray[np.uint8]:
 def _drawn(numbers: IntArray, seed: int) -> IntArray:
     if len(numbers) <= _MOST_COUNTED:
         return numbers
-    return np.random.default_rng(seed).choice(numbers, _MOST_COUNTED, replace=False)
+    return generator(seed).choice(numbers, _MOST_COUNTED, replace=False)
 
 
 def _check(grid: Grid, chosen: BoolArray, propensities: FloatArray | None) -> None:

@@ -14,6 +14,7 @@ from prompt_oirl.collect.strategies.protocol import Round, check_fraction, diges
 from prompt_oirl.collect.strategies.random_cells import hash_coins
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import ParameterError, StoreError
+from prompt_oirl.randomness import generator
 from prompt_oirl.records import Prompt, Query
 from prompt_oirl.reward.kernel_advantage import KernelAdvantage
 from prompt_oirl.reward.protocol import RewardModel
@@ -210,5 +211,5 @@ def _learnable(demonstrations: Demonstrations, prompts: Sequence[Prompt], seed: 
     if len(rows) < 2 or not of_prompts.trials.any(axis=0).all():
         return None
     if len(rows) > _MOST_QUERIES:
-        rows = np.random.default_rng(seed).choice(rows, _MOST_QUERIES, replace=False)
+        rows = generator(seed).choice(rows, _MOST_QUERIES, replace=False)
     return of_prompts.select_queries(rows)

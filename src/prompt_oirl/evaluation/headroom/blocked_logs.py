@@ -11,7 +11,7 @@ import numpy as np
 from prompt_oirl.arrays import BoolArray, FloatArray, IntArray
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import DataError
-from prompt_oirl.evaluation.estimate import Outcomes
+from prompt_oirl.evaluation.estimate import FEWEST_GROUPS, Outcomes
 from prompt_oirl.evaluation.headroom.moments import BlockSums, blocks_of
 from prompt_oirl.evaluation.headroom.sequential import SequentialChoices, choose_in_sequence
 from prompt_oirl.policies import best_single_of
@@ -85,10 +85,25 @@ class BlockedLogs:
         baseline: IntArray = best[self.blocks]
         return baseline
 
-    def gains_over_each_prompt(self) -> Iterator[Outcomes]:
-        """Yield what choosing by trials gains over each single prompt."""
+    @property
+    def largest_group_share(self) -> float:
+        """Share of the queries, each counted as often as it was asked, that the largest group has."""
+        return float(np.bincount(self.groups, weights=self.weights).max() / self.weights.sum())
+
+    @property
+    def rivals(self) -> IntArray:
+        """Indices of the prompts that a choice must beat, those tried in 30 groups or more; all where none was.
+
+        Whether a prompt that was hardly tried is the best of all cannot be known, and must not hide what is.
+        """
+        tried = np.array([len(np.unique(self.groups[column])) for column in (self.demonstrations.trials > 0).T])
+        well_tried: IntArray = np.flatnonzero(tried >= FEWEST_GROUPS)
+        return well_tried if len(well_tried) else np.arange(len(tried))
+
+    def gains_over_rivals(self) -> Iterator[Outcomes]:
+        """Yield what choosing by trials gains over each single prompt that must be beaten."""
         if self.choices is not None:
-            for prompt in range(self.demonstrations.n_prompts):
+            for prompt in self.rivals:
                 yield self.choices.gain_over(np.full(len(self.groups), prompt), groups=self.groups)
 
 

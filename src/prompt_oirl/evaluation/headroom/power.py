@@ -3,13 +3,14 @@
 Of a policy's gain: a choice that spreads queries evenly over the J prompts leaves the best single prompt on a share
 (J − 1)/J of them, and there two prompts' mean rewards differ by a variance of 2(J/(J − 1) · interaction + noise /
 repeats). So the gain's standard error is √(2(interaction + (J − 1)/J · noise/repeats) · design effect / queries), and a
-gain is seen with the power asked for if it is z(level) + z(power) standard errors. A policy that leaves the best single
-prompt on fewer queries shows smaller gains.
+gain is seen with the power asked for if it is widening · z((1 + level)/2) + z(power) standard errors: its interval must
+lie above 0, and is wider than that of fixed choices where they are cross-validated. A policy that leaves the best
+single prompt on fewer queries shows smaller gains.
 
 Of headroom, found by the choice by trials: the success probabilities of each query are taken to vary normally about
 the prompts' means, independently for all prompts alike. That is headroom spread as thinly as can be, and the hardest to
-find; the same headroom in few queries is found with less. The rule must be learnt too, which costs about a fifth of its
-signal.
+find; the same headroom in few queries is found with less. It is found if choosing beats every single prompt, so what
+counts is the one that it beats by least. The rule must be learnt too, which costs about a fifth of its signal.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ __all__ = [
     "detectable_gain",
     "detectable_headroom",
     "errors_apart",
+    "errors_of_gain",
     "queries_needed",
     "repeats_needed",
     "variance_of_gain",
@@ -50,6 +52,7 @@ def detectable_gain(
     noise: float = 0.25,
     interaction: float = 0.0,
     design_effect: float = 1.0,
+    widening: float = 1.0,
     level: float = 0.95,
     power: float = 0.8,
 ) -> float:
@@ -62,7 +65,8 @@ def detectable_gain(
         noise: Variance of one trial about its success probability; 0.25 is the most there can be.
         interaction: Variance of success probabilities that is due neither to the query nor to the prompt.
         design_effect: How many times as many queries are needed because they come in groups.
-        level: Of the one-sided test.
+        widening: How many times as wide the interval is as for fixed choices; see `evaluation.fold_widening`.
+        level: Of the interval, which must lie above 0.
         power: How often a gain of that size would be seen.
 
     Raises:
@@ -70,7 +74,7 @@ def detectable_gain(
     """
     _check(n_queries, n_prompts, n_repeats, noise, level, power)
     error = math.sqrt(variance_of_gain(n_prompts, n_repeats, noise, interaction) * design_effect / n_queries)
-    return errors_apart(level, power) * error
+    return errors_of_gain(level, power, widening) * error
 
 
 def queries_needed(
@@ -81,6 +85,7 @@ def queries_needed(
     noise: float = 0.25,
     interaction: float = 0.0,
     design_effect: float = 1.0,
+    widening: float = 1.0,
     level: float = 0.95,
     power: float = 0.8,
 ) -> int:
@@ -93,7 +98,8 @@ def queries_needed(
         noise: Variance of one trial about its success probability; 0.25 is the most there can be.
         interaction: Variance of success probabilities that is due neither to the query nor to the prompt.
         design_effect: How many times as many queries are needed because they come in groups.
-        level: Of the one-sided test.
+        widening: How many times as wide the interval is as for fixed choices; see `evaluation.fold_widening`.
+        level: Of the interval, which must lie above 0.
         power: How often the gain would be seen.
 
     Raises:
@@ -103,7 +109,7 @@ def queries_needed(
     if not 0 < gain <= 1:
         raise ParameterError(f"gain={gain}: a fraction above 0 and up to 1 is needed, such as 0.01 for one point")
     variance = variance_of_gain(n_prompts, n_repeats, noise, interaction) * design_effect
-    return max(math.ceil(variance * (errors_apart(level, power) / gain) ** 2), 1)
+    return max(math.ceil(variance * (errors_of_gain(level, power, widening) / gain) ** 2), 1)
 
 
 def detectable_headroom(
@@ -181,15 +187,22 @@ class ThinHeadroom:
         return float((self.means + spread * self.of_query).max(axis=1).mean() - self.means.max())
 
     def signal(self, spread: float, noise: float, n_repeats: float) -> float:
-        """Return what choosing by all trials but one gains, in standard deviations of one query's gain."""
+        """Return what choosing by all trials but one gains over the best rival, in standard deviations of a query's."""
         of_trials = noise / (n_repeats - 1)
         probabilities = self.means + spread * self.of_query
         observed = spread * self.of_query + math.sqrt(of_trials) * self.of_trials
         chosen = (self.means + spread**2 / (spread**2 + of_trials) * observed).argmax(axis=1)
-        single = int(self.means.argmax())
-        gain = probabilities[np.arange(len(chosen)), chosen] - probabilities[:, single]
-        variance = gain.var() + 2 * noise / n_repeats * (chosen != single).mean()
-        return _LEARNT * float(gain.mean() / math.sqrt(variance)) if variance > 0 else 0.0
+        of_chosen = probabilities[np.arange(len(chosen)), chosen]
+        return _LEARNT * min(
+            _signal(of_chosen - of_prompt, 2 * noise / n_repeats * float((chosen != prompt).mean()))
+            for prompt, of_prompt in enumerate(probabilities.T)
+        )
+
+
+def _signal(gains: FloatArray, noise: float) -> float:
+    """Return the mean gain in standard deviations of one query's."""
+    variance = float(gains.var()) + noise
+    return float(gains.mean()) / math.sqrt(variance) if variance > 0 else 0.0
 
 
 def _centred(draws: FloatArray) -> FloatArray:
@@ -201,6 +214,11 @@ def _centred(draws: FloatArray) -> FloatArray:
 def variance_of_gain(n_prompts: int, n_repeats: float, noise: float, interaction: float) -> float:
     """Return the variance over queries of what a choice that spreads them evenly over the prompts gains."""
     return 2 * (max(interaction, 0.0) + (n_prompts - 1) / n_prompts * noise / n_repeats)
+
+
+def errors_of_gain(level: float, power: float, widening: float) -> float:
+    """Return how many standard errors a gain must be from 0 for its widened interval to be above 0 so often."""
+    return float(widening * ndtri(0.5 + level / 2) + ndtri(power))
 
 
 def errors_apart(level: float, power: float) -> float:

@@ -18,6 +18,7 @@ from prompt_oirl.evaluation.estimate import Outcomes
 from prompt_oirl.evaluation.headroom.moments import BlockSums, Moments
 from prompt_oirl.evaluation.headroom.trials_choice import TrialsChoice
 from prompt_oirl.policies import best_single_of
+from prompt_oirl.randomness import generator
 
 __all__ = ["SequentialChoices", "choose_in_sequence"]
 
@@ -95,7 +96,7 @@ def choose_in_sequence(
     if first is None:
         return None
     rules = tuple(_rule(demonstrations, blocks, sums, block) for block in range(first, sums.n_blocks))
-    left_out = _left_out(demonstrations, np.random.default_rng(seed))
+    left_out = _left_out(demonstrations, generator(seed))
     choices: IntArray = np.full(left_out.shape[:2], -1, dtype=np.int64)
     for block, rule in enumerate(rules, start=first):
         inside = np.flatnonzero(blocks == block)

@@ -13,7 +13,7 @@ from prompt_oirl.evaluation.estimate import Outcomes, estimate
 __all__ = ["gain_p_value", "p_value_over_all"]
 
 
-def p_value_over_all(gains: Iterable[Outcomes]) -> float:
+def p_value_over_all(gains: Iterable[Outcomes], *, widening: float = 1.0) -> float:
     """Return the p-value of "some single prompt is at least as good": the largest over the prompts.
 
     Every prompt must be beaten (an intersection-union test, so no correction for their number is due). A test against
@@ -22,11 +22,13 @@ def p_value_over_all(gains: Iterable[Outcomes]) -> float:
 
     Args:
         gains: The gain over each single prompt.
+        widening: How many times as large a standard error is as that over the queries, for choices of a
+            cross-validation; see `prompt_oirl.evaluation.fold_widening`.
     """
-    return max((gain_p_value(each) for each in gains), default=1.0)
+    return max((gain_p_value(each, widening=widening) for each in gains), default=1.0)
 
 
-def gain_p_value(outcomes: Outcomes) -> float:
+def gain_p_value(outcomes: Outcomes, *, widening: float = 1.0) -> float:
     """Return the one-sided p-value of a gain of at most 0, by the standard error and Student's t of `estimate`."""
     try:
         found = estimate(outcomes)
@@ -36,5 +38,5 @@ def gain_p_value(outcomes: Outcomes) -> float:
     if outcomes.can_vary is not None:
         is_varying &= outcomes.can_vary
     freedom = max(len(np.unique(outcomes.groups[is_varying])) - 1, 1)
-    error = (found.high - found.value) / float(stdtrit(freedom, 0.5 + found.level / 2))
+    error = widening * (found.high - found.value) / float(stdtrit(freedom, 0.5 + found.level / 2))
     return float(stdtr(freedom, -found.value / error)) if error > 0 else 1.0

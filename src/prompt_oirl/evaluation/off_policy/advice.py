@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,8 +13,9 @@ from prompt_oirl.evaluation.off_policy.estimators import Estimator
 from prompt_oirl.evaluation.off_policy.evidence import Evidence
 from prompt_oirl.evaluation.off_policy.result import OffPolicyEstimate
 from prompt_oirl.evaluation.off_policy.support import MOST_LOST_OVERLAP, Support
+from prompt_oirl.sources.logged_decisions import PropensityOf
 
-__all__ = ["advice", "doubts"]
+__all__ = ["Basis", "advice", "doubts"]
 
 _WHY: dict[Estimator, str] = {
     "dr": "it is right where the propensities are, whatever the direct model is worth, and usually varies less than "
@@ -25,35 +28,119 @@ _WHY: dict[Estimator, str] = {
 }
 """The estimators that rest on propensities, the best to read first."""
 
-_FEW_EFFECTIVE = 30.0
+_FEWEST_EFFECTIVE = 30
 
 
-def advice(estimates: Sequence[OffPolicyEstimate]) -> tuple[Estimator | None, str]:
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """What estimates rest on."""
+
+    evidence: Evidence
+
+    support: Support | None
+    """Of the policy; None where the direct method alone is used."""
+
+    baseline_support: Support | None
+
+    n_groups: int
+    """Groups of queries with a reward."""
+
+    propensity_of: PropensityOf
+
+    @property
+    def supports(self) -> Mapping[str, Support]:
+        """What is known of policy and baseline, by what messages call them."""
+        named = {"policy": self.support, "baseline": self.baseline_support}
+        return {name: support for name, support in named.items() if support is not None}
+
+
+def advice(estimates: Sequence[OffPolicyEstimate], basis: Basis) -> tuple[Estimator | None, str]:
     """Return the estimate to read, None where there is none, and one sentence that says why."""
-    if {each.estimator for each in estimates} == {"dm"}:
+    given = {each.estimator for each in estimates if each.value is not None}
+    read = next((each for each in _WHY if each in given), None)
+    is_direct_alone = {each.estimator for each in estimates} == {"dm"}
+    if read is None and not is_direct_alone:
+        return None, f"Read none: {_why_none(basis)}."
+    if too_few := _too_few(basis, {} if is_direct_alone else basis.supports):
+        return None, f"Read none: {too_few}."
+    if read is None:
         return "dm", (
             "This rests on the direct model alone: nothing in it shows when the model is wrong, so take it for a "
             "guess, and log propensities."
         )
-    given = {each.estimator for each in estimates if each.value is not None}
-    read = next((each for each in _WHY if each in given), None)
-    if read is None:
-        return None, (
-            "Read none: the logs do not show what this policy would choose, and what dm says of it is the direct "
-            "model's guess; explore, and evaluate on what comes then."
+    too_heavy = next((name for name, support in basis.supports.items() if _is_too_heavy(support)), None)
+    if too_heavy is None:
+        return read, f"Read {read}: {_WHY[read]}."
+    return read, (
+        f"Read {read} only if the propensities are right, which the {too_heavy}'s weights speak against: check that "
+        "each is the probability of the logged prompt."
+    )
+
+
+def _why_none(basis: Basis) -> str:
+    support = basis.support
+    if support is None or support.is_enough:
+        return "what was asked for needs a direct model, so give scores"
+    if support.is_overlap_to_blame:
+        return (
+            "the logs do not show what this policy would choose, and what dm says of it is the direct model's guess; "
+            "explore, and evaluate on what comes then"
         )
-    return read, f"Read {read}: {_WHY[read]}."
+    cause, way_out = {
+        "choice": ("wrong propensities", "log with each decision the probability that its prompt had"),
+        "cell": ("a run that is not finished, or wrong propensities", "finish the run"),
+    }[basis.propensity_of]
+    return (
+        f"{support.n_matched} decisions have a prompt that this policy would choose, but their weights average "
+        f"{support.mean_weight.value:.2f}, where right propensities give 1, and {cause} are a likelier cause than "
+        f"lacking overlap; {way_out}, and evaluate on what comes then"
+    )
 
 
-def doubts(
-    evidence: Evidence, support: Support | None, baseline_support: Support | None, *, n_groups: int
-) -> tuple[str, ...]:
+def _too_few(basis: Basis, weighted: Mapping[str, Support]) -> str | None:
+    """Return why no interval is to be trusted, and what would do; None where that is not so.
+
+    Args:
+        basis: What estimates rest on.
+        weighted: The supports of what is valued by weights.
+    """
+    matched = {name: support for name, support in weighted.items() if support.n_matched}
+    name = min(matched, key=lambda each: matched[each].effective_sample_size, default=None)
+    if name is not None and (size := matched[name].effective_sample_size) < _FEWEST_EFFECTIVE:
+        n = len(basis.evidence.rows)
+        return (
+            f"of the {name} these {n} decisions tell as much as {size:.0f} of equal weight, too few for any of these "
+            f"intervals; log about {math.ceil(n * _FEWEST_EFFECTIVE / size)} such decisions on {FEWEST_GROUPS} or more "
+            "different queries, or explore more often"
+        )
+    if basis.n_groups < FEWEST_GROUPS:
+        return (
+            f"{basis.n_groups} groups of queries with a reward are too few for any of these intervals; log decisions "
+            f"on {FEWEST_GROUPS} or more different queries"
+        )
+    return None
+
+
+def _is_too_heavy(support: Support) -> bool:
+    return support.mean_weight.low > 1 + MOST_LOST_OVERLAP
+
+
+def doubts(estimates: Sequence[OffPolicyEstimate], basis: Basis) -> tuple[str, ...]:
     """Return what to know before any of the estimates is believed."""
-    found = [*_of_groups(evidence, n_groups)]
-    for whose, each in (("policy", support), ("baseline", baseline_support)):
-        if each is not None:
-            found += _of_support(evidence, whose, each)
-    return tuple(found)
+    found = [*_of_groups(basis.evidence, basis.n_groups)]
+    for whose, support in basis.supports.items():
+        found += _of_support(basis.evidence, whose, support)
+    return (*found, *_of_estimates(estimates))
+
+
+def _of_estimates(estimates: Sequence[OffPolicyEstimate]) -> Iterator[str]:
+    beyond = [each.estimator for each in estimates if each.is_beyond_possible]
+    if beyond:
+        yield (
+            f"what {' and '.join(beyond)} estimate is beyond what is possible, by chance where few decisions or large "
+            "weights decide, or because propensities are wrong: estimates are left so, for cut ones would be biased, "
+            "and intervals are cut"
+        )
 
 
 def _of_groups(evidence: Evidence, n_groups: int) -> Iterator[str]:
@@ -72,12 +159,12 @@ def _of_groups(evidence: Evidence, n_groups: int) -> Iterator[str]:
 
 
 def _of_support(evidence: Evidence, whose: str, support: Support) -> Iterator[str]:
-    if support.n_matched > 0 and support.effective_sample_size < _FEW_EFFECTIVE:
+    if support.n_matched > 0 and support.effective_sample_size < _FEWEST_EFFECTIVE:
         yield (
             f"the {whose}'s effective sample size is {support.effective_sample_size:.0f} of {len(evidence.rows)} "
             f"decisions (largest weight {support.largest_weight:.0f}): too few to trust the intervals by propensities"
         )
-    if support.mean_weight.low > 1 + MOST_LOST_OVERLAP:
+    if _is_too_heavy(support):
         yield (
             f"the {whose}'s weights average {support.mean_weight.value:.2f}, more than the 1 that right propensities "
             "give: check that each is the probability of the logged prompt"

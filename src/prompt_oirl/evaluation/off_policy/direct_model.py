@@ -10,6 +10,7 @@ from sklearn.base import clone
 from prompt_oirl.arrays import FloatArray, IntArray
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import DataError, ParameterError
+from prompt_oirl.randomness import generator
 from prompt_oirl.records import Query
 from prompt_oirl.reward.protocol import RewardModel
 from prompt_oirl.sources.logged_decisions import LoggedDecisions
@@ -61,7 +62,7 @@ def scores_by(model: RewardModel, *, seed: int = 0) -> ScoreFunction:
         seed: Of the successes that are drawn.
 
     Raises:
-        ParameterError: The model's scores are no probabilities.
+        ParameterError: The model's scores are no probabilities. When scores are made: it is no seed.
     """
     if not model.gives_probabilities:
         raise ParameterError(
@@ -84,7 +85,7 @@ def scores_by(model: RewardModel, *, seed: int = 0) -> ScoreFunction:
 
 
 def _counted(decisions: LoggedDecisions, seed: int) -> Demonstrations:
-    draws = np.random.default_rng(seed).random(decisions.n_decisions)
+    draws = generator(seed).random(decisions.n_decisions)
     successes = np.where(np.isnan(decisions.rewards), -1, draws < decisions.rewards).astype(np.int64)
     return Demonstrations.from_cells(
         decisions.queries, decisions.prompts, rows=decisions.rows, columns=decisions.chosen, rewards=successes

@@ -167,9 +167,9 @@ class _Corrected:
         evidence = self.evidence
         if evidence.logged is None:
             return float(evidence.sums(self.weights - weigh(self.weights)).sum() / evidence.asked.sum())
-        policy, logged = self.policy[evidence.rows], np.maximum(evidence.logged, evidence.clip)
+        policy, logged = self.policy[evidence.rows], evidence.logged
         weights: FloatArray = np.full(policy.shape, np.inf)
-        np.divide(policy, logged, out=weights, where=logged > 0)
+        np.divide(policy, np.maximum(logged, evidence.clip), out=weights, where=logged > 0)
         weights[policy == 0] = 0.0
         finite = np.isfinite(weights)
         kept: FloatArray = np.zeros(policy.shape)

@@ -63,15 +63,16 @@ class Evidence:
             )
         if decisions.propensity_of == "cell":
             return _of_cells(decisions, scored, groups=groups, clip=clip)
-        rows = decisions.rows[scored]
+        propensities = decisions.propensities
+        probabilities = None if propensities is None else propensities * _scored_shares(decisions, scored)
         return cls(
-            rows=rows,
+            rows=decisions.rows[scored],
             chosen=decisions.chosen[scored],
             rewards=decisions.rewards[scored],
-            probabilities=None if decisions.propensities is None else decisions.propensities[scored],
+            probabilities=None if probabilities is None else probabilities[scored],
             logged=_logged(decisions, scored),
-            unit_weights=np.ones(len(rows)),
-            asked=np.bincount(rows, minlength=decisions.n_queries).astype(np.float64),
+            unit_weights=np.ones(int(scored.sum())),
+            asked=np.bincount(decisions.rows, minlength=decisions.n_queries).astype(np.float64),
             groups=groups,
             clip=clip,
         )
@@ -187,7 +188,11 @@ def _unit_probabilities(decisions: LoggedDecisions, unit: IntArray) -> FloatArra
 
 
 def _scored_shares(decisions: LoggedDecisions, scored: BoolArray) -> FloatArray:
-    """Return the (n_decisions,) share of its prompt's trials that have a reward, which thins them all alike."""
+    """Return the (n_decisions,) share of its prompt's trials that have a reward.
+
+    Rewards that are missing thin a prompt's trials, some prompts' more than others'. So the others count by so much
+    more: right if what is missing depends on the prompt alone, and not on the query or on the reward.
+    """
     tried = np.bincount(decisions.chosen, minlength=decisions.n_prompts)
     share = np.bincount(decisions.chosen[scored], minlength=decisions.n_prompts) / np.maximum(tried, 1)
     shares: FloatArray = share[decisions.chosen]

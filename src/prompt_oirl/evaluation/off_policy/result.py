@@ -11,7 +11,11 @@ from prompt_oirl.evaluation.off_policy.support import Support
 from prompt_oirl.sources.logged_decisions import PropensityOf
 from prompt_oirl.splits import Grouping
 
-__all__ = ["OffPolicyEstimate", "OffPolicyEvaluation"]
+__all__ = ["GAINS", "SUCCESS_RATES", "OffPolicyEstimate", "OffPolicyEvaluation"]
+
+SUCCESS_RATES = (0.0, 1.0)
+GAINS = (-1.0, 1.0)
+"""What is possible: intervals end there, and an estimate beyond it is marked."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,12 @@ class OffPolicyEstimate:
 
     tuned: float | None = None
     """τ of `switch_dr` or λ of `dr_os` for the policy; None for the others, and where no weight had to be shrunk."""
+
+    @property
+    def is_beyond_possible(self) -> bool:
+        """Whether a success rate is outside 0 to 1 or the gain outside -1 to 1, as those without a ratio may be."""
+        bounded = ((self.value, SUCCESS_RATES), (self.baseline_value, SUCCESS_RATES), (self.gain, GAINS))
+        return any(each is not None and not low <= each.value <= high for each, (low, high) in bounded)
 
     def __str__(self) -> str:
         if self.value is None:

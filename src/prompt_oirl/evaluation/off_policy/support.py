@@ -50,10 +50,21 @@ class Support:
     lost_overlap: float
     """Share of the policy's weight where logging had none: exact, or the least that the mean weight allows."""
 
+    never_logged: float
+    """Share of the policy's weight on prompts that no scored trial has, for whatever query."""
+
     @property
     def is_enough(self) -> bool:
         """Whether estimates by propensities are about this policy."""
         return self.n_matched > 0 and self.lost_overlap <= MOST_LOST_OVERLAP
+
+    @property
+    def is_overlap_to_blame(self) -> bool:
+        """Whether it is lacking overlap that is short; else wrong propensities are the likelier cause.
+
+        So it is where overlap is known, and where prompts that were never logged explain what the mean weight is short.
+        """
+        return self.n_matched == 0 or self.is_overlap_exact or self.never_logged >= self.lost_overlap
 
 
 def support_of(evidence: Evidence, policy: FloatArray, *, level: float) -> Support:
@@ -82,7 +93,13 @@ def support_of(evidence: Evidence, policy: FloatArray, *, level: float) -> Suppo
         largest_weight=float(weights.max(initial=0.0)),
         n_clipped=int((evidence.is_clipped & (weights > 0)).sum()),
         lost_overlap=max(0.0, lost),
+        never_logged=_never_logged(evidence, policy),
     )
+
+
+def _never_logged(evidence: Evidence, policy: FloatArray) -> float:
+    was_logged = np.bincount(evidence.chosen, minlength=policy.shape[1]) > 0
+    return float(np.average(policy[evidence.rows][:, ~was_logged].sum(axis=1), weights=evidence.unit_weights))
 
 
 def _surely_lost(evidence: Evidence, weights: FloatArray) -> float:

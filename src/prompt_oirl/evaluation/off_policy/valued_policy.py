@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,13 +17,10 @@ from prompt_oirl.evaluation.off_policy.estimators import (
     contributions,
 )
 from prompt_oirl.evaluation.off_policy.evidence import Evidence
-from prompt_oirl.evaluation.off_policy.result import OffPolicyEstimate
+from prompt_oirl.evaluation.off_policy.result import GAINS, SUCCESS_RATES, OffPolicyEstimate
 from prompt_oirl.evaluation.off_policy.support import Support
 
 __all__ = ["ValuedPolicy", "ask"]
-
-_MEANS: frozenset[Estimator] = frozenset({"snips", "dm"})
-"""Means of rewards or of probabilities, which cannot leave 0 to 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,10 +54,17 @@ class ValuedPolicy:
             return None
         if not support.n_matched:
             return f"no logged decision has a prompt that the {self.name} would choose: explore, and log propensities"
-        doubt = "" if support.is_overlap_exact else " or more, or the propensities are wrong"
+        lost = f"logging put nothing where {100 * support.lost_overlap:.1f} %"
+        if support.is_overlap_to_blame:
+            more = "" if support.is_overlap_exact else " or more"
+            return (
+                f"{lost}{more} of the {self.name}'s weight lies; what is not logged can only be guessed by the direct "
+                "model: explore, and evaluate on what comes then"
+            )
         return (
-            f"logging put nothing where {100 * support.lost_overlap:.1f} % of the {self.name}'s weight lies{doubt}; "
-            "what is not logged can only be guessed by the direct model: explore, and evaluate on what comes then"
+            f"the {self.name}'s weights average {support.mean_weight.value:.2f}, where right propensities and full "
+            f"overlap give 1: propensities are likely wrong, or {lost} or more of its weight lies; check that each is "
+            "the probability of the logged prompt"
         )
 
     def contributions(self, estimator: Estimator) -> Contributions:
@@ -71,12 +75,8 @@ class ValuedPolicy:
         """Return the ratio with its interval; degrees of freedom are those of groups with a weighted trial."""
         found = self.contributions(estimator)
         can_vary = None if estimator == "dm" else self._has_weight(self.probabilities)
-        return estimate(
-            self._outcomes(estimator, found.numerator, self.probabilities, can_vary),
-            per=self._per_asked(found.denominator),
-            bounds=(0.0, 1.0) if estimator in _MEANS else (-np.inf, np.inf),
-            level=self.level,
-        )
+        outcomes = self._outcomes(estimator, found.numerator, self.probabilities, can_vary)
+        return _cut(estimate(outcomes, per=self._per_asked(found.denominator), level=self.level), SUCCESS_RATES)
 
     def gain(self, estimator: Estimator, baseline: ValuedPolicy) -> Estimate:
         """Return the value less the baseline's, paired by query: ratios are linearised, which changes no value."""
@@ -85,11 +85,7 @@ class ValuedPolicy:
         can_vary: BoolArray = (difference != 0).any(axis=1)
         if estimator != "dm":
             can_vary &= self._has_weight(difference)
-        return estimate(
-            self._outcomes(estimator, sums, difference, can_vary),
-            bounds=(-1.0, 1.0) if estimator in _MEANS else (-np.inf, np.inf),
-            level=self.level,
-        )
+        return _cut(estimate(self._outcomes(estimator, sums, difference, can_vary), level=self.level), GAINS)
 
     def is_told_from(self, baseline: ValuedPolicy) -> bool:
         """Return whether trials of both are there where the two differ, or they differ nowhere."""
@@ -124,6 +120,12 @@ class ValuedPolicy:
         per: FloatArray = np.full(len(sums), np.nan)
         np.divide(sums, self.evidence.asked, out=per, where=self.evidence.asked > 0)
         return per
+
+
+def _cut(found: Estimate, possible: tuple[float, float]) -> Estimate:
+    """Return an estimate whose interval ends at what is possible; the value stays, for a cut one would be biased."""
+    low, high = np.clip((found.low, found.high), *possible).tolist()
+    return replace(found, low=low, high=high)
 
 
 def ask(estimator: Estimator, policy: ValuedPolicy, baseline: ValuedPolicy | None) -> OffPolicyEstimate:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 import numpy as np
 
 from prompt_oirl.arrays import FloatArray, IntArray
-from prompt_oirl.evaluation.off_policy.advice import advice, doubts
+from prompt_oirl.evaluation.off_policy.advice import Basis, advice, doubts
 from prompt_oirl.evaluation.off_policy.arguments import (
     check_propensities,
     check_scores,
@@ -95,9 +95,10 @@ def off_policy_values(
     policy = valued("target", target)
     against = None if baseline is None else valued("baseline", baseline)
     estimates = tuple(ask(each, policy, against) for each in asked)
-    read, why = advice(estimates)
     baseline_support = None if against is None else against.support
     n_groups = len(np.unique(numbers[evidence.asked > 0]))
+    basis = Basis(evidence, policy.support, baseline_support, n_groups, decisions.propensity_of)
+    read, why = advice(estimates, basis)
     return OffPolicyEvaluation(
         estimates=estimates,
         read=read,
@@ -111,5 +112,5 @@ def off_policy_values(
         n_without_reward=int(np.isnan(decisions.rewards).sum()),
         n_queries=int((evidence.asked > 0).sum()),
         n_groups=n_groups,
-        warnings=doubts(evidence, policy.support, baseline_support, n_groups=n_groups),
+        warnings=doubts(estimates, basis),
     )

@@ -13,6 +13,7 @@ from prompt_oirl.evaluation.headroom.trials_choice import TrialsChoice
 from prompt_oirl.evaluation.portfolio.outcomes import Draw, deal_to_halves
 from prompt_oirl.evaluation.portfolio.portfolio import Portfolio, measured_portfolio
 from prompt_oirl.evaluation.portfolio.subsets import SubsetSearch
+from prompt_oirl.randomness import generator
 
 __all__ = ["portfolio_by_trials"]
 
@@ -72,7 +73,7 @@ def _draw(demonstrations: Demonstrations, groups: IntArray, seed: int) -> Draw:
 
 def _leave_trials_out(demonstrations: Demonstrations, seed: int) -> IntArray:
     """Return (n_queries, n_prompts) rewards, 0 or 1, of one random trial of each cell."""
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     share = demonstrations.successes / demonstrations.trials
     left_out: IntArray = (rng.random(share.shape) < share).astype(np.int64)
     return left_out

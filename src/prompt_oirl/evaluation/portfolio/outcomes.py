@@ -60,8 +60,17 @@ def rates_of_others(demonstrations: Demonstrations, groups: IntArray, seed: int)
 class AveragedOutcomes:
     """What subsets achieve on the halves that they were not chosen on; a query's outcomes are averaged over draws."""
 
-    def __init__(self, demonstrations: Demonstrations, draws: Sequence[Draw], groups: IntArray, level: float) -> None:
+    def __init__(
+        self,
+        demonstrations: Demonstrations,
+        draws: Sequence[Draw],
+        groups: IntArray,
+        level: float,
+        *,
+        widening: float = 1.0,
+    ) -> None:
         self.demonstrations = demonstrations
+        self._widening = widening
         self.groups = groups
         self.level = level
         self.everything: Subset = tuple(range(demonstrations.n_prompts))
@@ -104,9 +113,11 @@ class AveragedOutcomes:
         return rewards
 
     def difference(self, own: ChoicesAndMeans, other: ChoicesAndMeans) -> Estimate:
-        """Estimate what the first achieve less what the others do."""
+        """Estimate what the first achieve less what the others do; the interval allows for the folds of the scores."""
         can_vary = (own[0] != other[0]).any(axis=0)
-        return self.estimate(own[1] - other[1], own[0], other[0], bounds=(-1.0, 1.0), can_vary=can_vary)
+        found = self.estimate(own[1] - other[1], own[0], other[0], can_vary=can_vary)
+        below, above = (self._widening * end for end in (found.value - found.low, found.high - found.value))
+        return replace(found, low=max(found.value - below, -1.0), high=min(found.value + above, 1.0))
 
     def share_kept(self, own: ChoicesAndMeans, everything: ChoicesAndMeans, *, of: FloatArray) -> Estimate | None:
         """Estimate 1 less what is lost as a share of what all prompts have; None where that is not told from 0."""

@@ -17,6 +17,7 @@ from prompt_oirl.arrays import FloatArray, IntArray
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import ParameterError
 from prompt_oirl.evaluation.estimate import Estimate
+from prompt_oirl.evaluation.gains import fold_widening
 from prompt_oirl.evaluation.portfolio.contributions import Contribution
 from prompt_oirl.evaluation.portfolio.one_more import OneMorePrompt, needed
 from prompt_oirl.evaluation.portfolio.outcomes import AveragedOutcomes, Draw, deal_to_halves, rates_of_others
@@ -148,6 +149,7 @@ def portfolio(
     scores: FloatArray,
     *,
     groups: IntArray,
+    n_folds: int | None = None,
     keep: float = 0.95,
     head_start: float = 0.0,
     n_seeds: int = 5,
@@ -166,6 +168,7 @@ def portfolio(
         scores: (n_queries, n_prompts) each query's scores by a model that has not seen its group, as
             `selection.held_out_scores` gives them.
         groups: (n_queries,) group numbers.
+        n_folds: Number of folds that the scores were made with; None where the model learnt from other logs.
         keep: Share to be kept.
         head_start: Of the best single prompt of each subset, in units of the scores.
         n_seeds: Number of ways of dealing the groups to halves.
@@ -188,14 +191,21 @@ def portfolio(
         rates_of_others(demonstrations, groups, seed),
     )
     draws = [Draw(search, (2 * i, 2 * i + 1)) for i in range(n_seeds)]
-    return measured_portfolio(demonstrations, draws, groups=groups, keep=keep, level=level)
+    widening = 1.0 if n_folds is None else fold_widening(n_folds)
+    return measured_portfolio(demonstrations, draws, groups=groups, keep=keep, level=level, widening=widening)
 
 
 def measured_portfolio(
-    demonstrations: Demonstrations, draws: Sequence[Draw], *, groups: IntArray, keep: float, level: float
+    demonstrations: Demonstrations,
+    draws: Sequence[Draw],
+    *,
+    groups: IntArray,
+    keep: float,
+    level: float,
+    widening: float = 1.0,
 ) -> Portfolio:
-    """Measure the portfolios of several draws of the halves, averaged."""
-    outcomes = AveragedOutcomes(demonstrations, draws, np.asarray(groups), level)
+    """Measure the portfolios of several draws of the halves, averaged; gains' intervals are so many times as wide."""
+    outcomes = AveragedOutcomes(demonstrations, draws, np.asarray(groups), level, widening=widening)
     return Portfolio(
         sizes=_sizes(outcomes, draws),
         keep=keep,

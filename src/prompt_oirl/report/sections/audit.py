@@ -17,7 +17,7 @@ _LONGEST_EXAMPLE = 200
 def audit_section(findings: Findings) -> Section:
     """Return the section on leakage and labels."""
     found = findings.label_audit
-    labels: tuple[str | Table, ...] = (missing(found.reason),) if isinstance(found, Missing) else _labels(found)
+    labels: tuple[str | Table, ...] = (missing(found),) if isinstance(found, Missing) else _labels(found)
     return Section("audit", "Leakage and labels", (*_leakage(findings), *labels))
 
 
@@ -54,8 +54,11 @@ def _leakage(findings: Findings) -> tuple[str | Table | Figure, ...]:
 def _labels(found: LabelAudit) -> tuple[str | Table, ...]:
     first, second = found.graders
     n = found.n_answers
+    labelled = "have a label and a gold answer and were graded again"
+    if found.labels_by is not None:
+        labelled = f"with a gold answer have their label from the grader “{shown(found.labels_by)}”; others were tried"
     sentences: list[str | Table] = [
-        f"{count(n)} answers have a label and a gold answer and were graded again. The grader “{first}” would change "
+        f"{count(n)} answers {labelled}. The grader “{first}” would change "
         f"{count(found.n_disagreements[0])} labels ({percent(found.n_disagreements[0] / n)}): "
         f"{count(found.n_wrong_to_right)} from wrong to right, {count(found.n_right_to_wrong)} from right to wrong; it "
         f"cannot read {count(found.n_unreadable)}. The grader “{second}” would change "
@@ -125,7 +128,7 @@ def left_out_section(findings: Findings) -> Section:
             ("trials without a reward", found.n_unscored),
             ("cells without any trial", found.n_untried_cells),
             ("queries without any reward", found.n_queries_without_reward),
-            ("queries without a trial of both prompts compared", found.n_queries_without_both),
+            ("queries whose chosen prompts were not both tried: not in the gain", found.n_queries_without_both),
             ("queries that the recommender had seen", found.n_dropped_as_seen),
         ),
     )

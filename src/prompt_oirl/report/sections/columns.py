@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from prompt_oirl.evaluation import Estimate
+from prompt_oirl.report.findings import GainFindings, Missing
 from prompt_oirl.report.page_parts import Column, Kind
 from prompt_oirl.report.texts import count, percent, sentence
 
-__all__ = ["ends", "ends_or_nothing", "estimate_columns", "missing", "rests_on"]
+__all__ = ["beware", "ends", "ends_or_nothing", "estimate_columns", "missing", "rests_on"]
 
 
 def estimate_columns(name: str, title: str, kind: Kind) -> tuple[Column, Column, Column]:
@@ -27,13 +28,20 @@ def ends_or_nothing(estimate: Estimate | None) -> tuple[float | None, float | No
 def rests_on(estimate: Estimate) -> str:
     """Return what an estimate rests on, for a caption."""
     left_out = f", {count(estimate.n_left_out)} queries left out" if estimate.n_left_out else ""
-    few = f". Beware: {estimate.caveat}" if estimate.caveat else ""
     return (
         f"n = {count(estimate.n_queries)} queries in {count(estimate.n_groups)} groups of near-duplicates, "
-        f"{count(estimate.n_trials)} trials{left_out}; {percent(estimate.level, 0)} intervals{few}."
+        f"{count(estimate.n_trials)} trials of the prompts that are compared{left_out}; "
+        f"{percent(estimate.level, 0)} intervals{beware(estimate)}."
     )
 
 
-def missing(reason: str) -> str:
-    """Return the sentence that stands where something cannot be said."""
-    return f"Not in this report: {sentence(reason)}" + ("" if reason.endswith((".", "!", "?")) else ".")
+def beware(estimate: Estimate | None) -> str:
+    """Return what a caption adds where an interval is not to be trusted."""
+    return "" if estimate is None or estimate.caveat is None else f". Beware: {sentence(estimate.caveat)}"
+
+
+def missing(part: Missing, *, gain: GainFindings | Missing | None = None) -> str:
+    """Return the sentence that stands where something cannot be said; the gain's reason is said once, with the gain."""
+    if part == gain:
+        return "Not in this report, for the reason that is given for the gain."
+    return f"Not in this report: {sentence(part.reason)}" + ("" if part.reason.endswith((".", "!", "?")) else ".")

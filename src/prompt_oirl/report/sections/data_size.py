@@ -6,20 +6,24 @@ from prompt_oirl.evaluation.data_size import DataSizeCurve
 from prompt_oirl.report.figures import Series, draw_lines
 from prompt_oirl.report.findings import Findings, Missing
 from prompt_oirl.report.page_parts import Column, Figure, Section, Table
-from prompt_oirl.report.sections.columns import ends, estimate_columns, missing
+from prompt_oirl.report.sections.columns import beware, ends, estimate_columns, missing
 from prompt_oirl.report.texts import count, percent, sentence
 
 __all__ = ["data_size_section"]
 
 _TITLE = "More logs: what they would buy"
+_LEAD = (
+    "What would have been gained had fewer queries been logged, without the no-harm rule: where little is logged it "
+    "declines, which says nothing of what could be learnt."
+)
 
 
 def data_size_section(findings: Findings) -> Section:
     """Return the section on the gain against the number of logged queries."""
     found = findings.data_size
     if isinstance(found, Missing):
-        return Section("data-size", _TITLE, (missing(found.reason),))
-    return Section("data-size", _TITLE, (sentence(f"Along the curve {found.reason}."), _figure(findings, found)))
+        return Section("data-size", _TITLE, (missing(found, gain=findings.gain),))
+    return Section("data-size", _TITLE, (_LEAD, sentence(f"Along the curve {found.reason}."), _figure(findings, found)))
 
 
 def _figure(findings: Findings, found: DataSizeCurve) -> Figure:
@@ -53,7 +57,8 @@ def _figure(findings: Findings, found: DataSizeCurve) -> Figure:
     )
     caption = (
         f"Gain with random parts of the {count(points[-1].n_queries)} queries, each the mean of "
-        f"{len(points[0].gain_by_seed)} draws; {percent(findings.level, 0)} intervals. Points share their queries."
+        f"{len(points[0].gain_by_seed)} draws; {percent(findings.level, 0)} intervals"
+        f"{beware(points[-1].gain)}. Points share their queries."
     )
     columns = (
         Column("n_queries", "queries", "count"),

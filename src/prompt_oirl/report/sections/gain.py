@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+from prompt_oirl.evaluation import Estimate
 from prompt_oirl.report.figures import Bar, draw_bars
 from prompt_oirl.report.findings import Findings, GainFindings, Missing
 from prompt_oirl.report.page_parts import Column, Figure, Section, Table
 from prompt_oirl.report.sections.columns import ends, estimate_columns, missing, rests_on
-from prompt_oirl.report.texts import interval, percent, prompt_name, signed_points
+from prompt_oirl.report.texts import gains, interval, percent, prompt_name, signed_points
 
 __all__ = ["gain_section"]
 
 _TITLE = "Gain of choosing per query"
+_OTHER_GAINS = (
+    "This is the gain that the verdict rests on. Further down, gains of other choices are compared with each other, "
+    "such as those of fewer prompts, or of one reward model that was selected on all of the logs. They are measured in "
+    "other ways, so they and their intervals are not quite these."
+)
 
 
 def gain_section(findings: Findings) -> Section:
     """Return the section on the gain and the success rates behind it."""
     found = findings.gain
     if isinstance(found, Missing):
-        return Section("gain", _TITLE, (missing(found.reason),))
-    content = (_what_was_judged(findings, found), _found(findings, found), _gain_figure(found), _rates(findings, found))
+        return Section("gain", _TITLE, (missing(found),))
+    content = (
+        _what_was_judged(findings, found),
+        _found(findings, found),
+        _gain_figure(found),
+        _rates(findings, found),
+        _OTHER_GAINS,
+    )
     return Section("gain", _TITLE, content)
 
 
@@ -43,17 +55,23 @@ def _found(findings: Findings, found: GainFindings) -> str:
     sentence = "By the no-harm rule every query keeps the best single prompt, so nothing is gained and nothing lost."
     if found.share_switched:
         sentence = (
-            f"Against {best} for every query the choice gains {signed_points(gained.value)} points "
+            f"Against {best} for every query the choice {gains(gained.value)} {_amount(gained.value)} points "
             f"({percent(gained.level, 0)} interval {interval(gained)}; by bootstrap "
             f"{interval(found.gain_by_bootstrap)}). {percent(found.share_switched, 0)} of the queries get another "
             "prompt."
         )
-    if found.gain_without_rule is None:
-        return sentence
-    return (
-        f"{sentence} Without the no-harm rule it would gain {signed_points(found.gain_without_rule.value)} points "
-        f"({interval(found.gain_without_rule)})."
-    )
+    return sentence if found.gain_without_rule is None else f"{sentence} {_without_rule(found.gain_without_rule)}"
+
+
+def _without_rule(gained: Estimate) -> str:
+    if gained.low == gained.high == 0:
+        return "Without the no-harm rule every query keeps it, too."
+    would = gains(gained.value, ("gain", "lose"))
+    return f"Without the no-harm rule it would {would} {_amount(gained.value)} points ({interval(gained)})."
+
+
+def _amount(difference: float) -> str:
+    return signed_points(difference).removeprefix("−")
 
 
 def _gain_figure(found: GainFindings) -> Figure:
@@ -83,9 +101,16 @@ def _rates(findings: Findings, found: GainFindings) -> Table:
         (f"best single prompt, {prompt_name(findings.best_single)}", found.baseline_value),
         ("a prompt at random", found.random_prompt),
     )
+    differ = ""
+    if found.value.n_left_out:
+        differ = (
+            " Trials are missing, so their difference is not quite the gain, which also counts the queries that keep "
+            "the best single prompt where it was not tried."
+        )
     return Table(
         "success_rates",
-        f"Success rates{' of the first draw' if found.n_runs > 1 else ''}. {rests_on(found.value)}",
+        f"Success rates where both prompts were tried; of a prompt at random, on all queries.{differ} "
+        f"{rests_on(found.value)}",
         (Column("way", "prompt"), *estimate_columns("success_rate", "success rate", "share"), *_evidence_columns()),
         tuple((name, *ends(each), each.n_queries, each.n_groups, each.n_trials) for name, each in rows),
     )

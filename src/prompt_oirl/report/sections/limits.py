@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from prompt_oirl.report.findings import Findings, Missing
+from prompt_oirl.report.findings import Findings
 from prompt_oirl.report.page_parts import Section
+from prompt_oirl.report.texts import count, sentence, visible
 
 __all__ = ["limits_section"]
 
@@ -25,11 +26,21 @@ def limits_section(findings: Findings) -> Section:
             "No recommender was judged here but the way of making one. Train it, keep the newest logs out, and make "
             "this report of them with --recommender.",
         )
-    headroom = findings.headroom
-    if isinstance(headroom, Missing) or headroom.by_trials is None:
-        sentences.insert(
-            1,
-            "No query was asked twice with a prompt, so luck and headroom cannot be told apart: a second answer to "
-            "each query and prompt would do it.",
+    return Section("limits", "What this cannot tell", (*_of_these_logs(findings), *sentences))
+
+
+def _of_these_logs(findings: Findings) -> list[str]:
+    """Return what these logs cannot tell, while others could."""
+    found = [f"{visible(sentence(warning))}." for warning in findings.warnings]
+    if findings.inspection.n_prompts > 1 and findings.evidence.has_few_compared:
+        problem = findings.evidence.problem
+        found.append(f"{problem[0].upper()}{problem[1:]}.")
+    n_repeated = findings.evidence.n_repeated_queries
+    if findings.evidence.is_mostly_unrepeated:
+        asked = f"Only {count(n_repeated)} of {count(findings.evidence.n_queries)} queries were"
+        found.append(
+            f"{asked if n_repeated else 'No query was'} asked twice with a prompt, so luck and headroom "
+            f"{'can hardly' if n_repeated else 'cannot'} be told apart: a second answer to each query and prompt would "
+            "do it."
         )
-    return Section("limits", "What this cannot tell", tuple(sentences))
+    return found

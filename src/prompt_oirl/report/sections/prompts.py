@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from prompt_oirl.evaluation.portfolio import Portfolio
+from prompt_oirl.evaluation import PromptWins
+from prompt_oirl.evaluation.estimate import FEWEST_GROUPS
+from prompt_oirl.evaluation.portfolio import Portfolio, PortfolioSize
+from prompt_oirl.inspection import PromptCounts
 from prompt_oirl.report.figures import Bar, Series, draw_bars, draw_lines
 from prompt_oirl.report.findings import Findings, Missing
-from prompt_oirl.report.page_parts import Column, Figure, Section, Table
+from prompt_oirl.report.page_parts import MARK, Column, Figure, Section, Table
 from prompt_oirl.report.sections.columns import ends, ends_or_nothing, estimate_columns, missing, rests_on
-from prompt_oirl.report.texts import count, percent, prompt_name, shown, signed_points
+from prompt_oirl.report.texts import count, percent, prompt_name, shown, signed_points, wording
 
 __all__ = ["portfolio_section", "prompts_section"]
+
+Ends = tuple[float | None, float | None, float | None]
 
 _MOST_BARS = 20
 _LONGEST_ID = 18
@@ -17,10 +22,10 @@ _LONGEST_ID = 18
 
 def prompts_section(findings: Findings) -> Section:
     """Return the section on the prompts and the win map."""
-    content: list[str | Table | Figure] = [_alone(findings)]
+    content: list[str | Table | Figure] = [*_equal(findings), _alone(findings)]
     found = findings.gain
     if isinstance(found, Missing):
-        content.append(f"Where each prompt wins: {missing(found.reason)}")
+        content.append("Where each prompt wins cannot be said without the gain.")
     elif not found.share_switched:
         content.append("No query gets another prompt than the best single one, so there is no win map.")
     else:
@@ -34,7 +39,7 @@ def prompts_section(findings: Findings) -> Section:
 
 def _alone(findings: Findings) -> Figure:
     prompts = findings.inspection.prompts
-    rated = [prompt for prompt in prompts if prompt.success_rate is not None]
+    rated = [prompt for prompt in prompts if prompt.trials]
     columns = (
         Column("prompt_id", "prompt"),
         Column("wording", "wording"),
@@ -44,33 +49,46 @@ def _alone(findings: Findings) -> Figure:
         Column("untried", "not tried", "count"),
     )
     rows = tuple(
-        (each.id, each.text, *ends_or_nothing(each.success_rate), each.trials, each.unscored, each.untried)
-        for each in prompts
+        (each.id, wording(each.text), *_rate(each), each.trials, each.unscored, each.untried) for each in prompts
     )
     caption = (
         f"Each prompt on all queries that it was tried on: {count(findings.inspection.n_queries)} queries, "
         f"{count(findings.inspection.n_trials)} trials with a reward; {percent(findings.level, 0)} intervals."
     )
+    if any(each.success_rate is None for each in rated):
+        caption += " A rate without an interval rests on one group of near-duplicate queries."
     if len(prompts) > _MOST_BARS:
         caption += f" The picture shows the {_MOST_BARS} prompts with the highest success rates."
-    ranked = sorted(rated, key=lambda each: -(each.success_rate.value if each.success_rate else 0))[:_MOST_BARS]
-    bars = [
-        Bar(
-            each.id,
-            100 * each.success_rate.value,
-            100 * each.success_rate.low,
-            100 * each.success_rate.high,
-            is_main=each.id == findings.best_single,
-        )
-        for each in ranked
-        if each.success_rate is not None
-    ]
+    ranked = sorted(rated, key=lambda each: -each.successes / each.trials)[:_MOST_BARS]
+    bars = [_bar(each.id, _rate(each), is_main=each.id == findings.best_single) for each in ranked]
     title = f"Success rate of each prompt; {prompt_name(findings.best_single)} is the best single one"
     return Figure(
         title,
         draw_bars("prompts", bars, title=title, x_label="success rate, per cent"),
         Table("prompts", caption, columns, rows),
     )
+
+
+def _equal(findings: Findings) -> list[str]:
+    reward = findings.evidence.equal_reward
+    if reward is None:
+        return []
+    return [
+        f"All rewards in these logs are equal: every single one is {reward}. In most cases that is a fault of the "
+        "grader or of the labels; no prompt can be told from another by them."
+    ]
+
+
+def _rate(prompt: PromptCounts) -> Ends:
+    """Return a prompt's success rate and the ends of its interval, where it has one."""
+    if prompt.success_rate is None and prompt.trials:
+        return prompt.successes / prompt.trials, None, None
+    return ends_or_nothing(prompt.success_rate)
+
+
+def _bar(label: str, rate: Ends, *, is_main: bool) -> Bar:
+    value, low, high = (None if end is None else 100 * end for end in rate)
+    return Bar(label, value or 0.0, low, high, is_main=is_main)
 
 
 def _win_map(findings: Findings) -> Figure:
@@ -84,6 +102,7 @@ def _win_map(findings: Findings) -> Figure:
         *estimate_columns("success_rate", "there", "share"),
         Column("best_single", "best single there", "share"),
         *estimate_columns("gain", "gain there", "points"),
+        Column("has_few_groups", "", "mark"),
     )
     rows = tuple(
         (
@@ -93,28 +112,36 @@ def _win_map(findings: Findings) -> Figure:
             *ends_or_nothing(each.value),
             None if each.baseline_value is None else each.baseline_value.value,
             *ends_or_nothing(each.gain),
+            _has_few_groups(each),
         )
         for each in found.win_map
     )
     chosen = sorted((each for each in found.win_map if each.gain is not None), key=lambda each: -each.share)
     bars = [
         Bar(
-            f"{shown(each.prompt_id, _LONGEST_ID)} ({percent(each.share, 0)})",
+            f"{shown(each.prompt_id, _LONGEST_ID)} ({percent(each.share, 0)}){f' {MARK}' * _has_few_groups(each)}",
             100 * each.gain.value,
             100 * each.gain.low,
             100 * each.gain.high,
-            is_main=each.gain.low > 0,
+            is_main=each.gain.low > 0 and not each.gain.has_few_groups,
         )
         for each in chosen[:_MOST_BARS]
         if each.gain is not None
     ]
     title = "Gain over the best single prompt on the queries that each prompt is chosen for"
     svg = draw_bars("win-map", bars, title=title, x_label="gain there, points", zero=True, filled=False)
+    n_known = sum(each.gain.n_queries for each in found.win_map if each.gain is not None)
     caption = (
-        "By prompt and the share of queries it is chosen for; in colour where the interval is above 0. "
-        f"The choices are those of one draw of the folds. {rests_on(found.value)}"
+        "By prompt and the share of queries it is chosen for; in colour where the interval is above 0 and can be "
+        f"trusted; {MARK} marks fewer than {FEWEST_GROUPS} groups of queries, too few for that. "
+        f"{'The choices are those of the first draw of the folds. ' if found.n_runs > 1 else ''}"
+        f"n = {count(n_known)} queries with trials of both prompts; {percent(findings.level, 0)} intervals."
     )
     return Figure(title, svg, Table("win_map", caption, columns, rows))
+
+
+def _has_few_groups(wins: PromptWins) -> bool:
+    return wins.gain is not None and wins.gain.has_few_groups
 
 
 def portfolio_section(findings: Findings) -> Section:
@@ -122,7 +149,7 @@ def portfolio_section(findings: Findings) -> Section:
     found = findings.portfolio
     title = "Which prompts to keep"
     if isinstance(found, Missing):
-        return Section("portfolio", title, (missing(found.reason),))
+        return Section("portfolio", title, (missing(found, gain=findings.gain),))
     content: list[str | Table | Figure] = [_kept(found), *_idle(found), _one_more(found)]
     if len(found.sizes) > 1:
         content.append(_sizes(found))
@@ -133,12 +160,18 @@ def portfolio_section(findings: Findings) -> Section:
 
 def _kept(found: Portfolio) -> str:
     by_value, by_gain = found.smallest_by_value, found.smallest_by_gain
-    kept = f"{percent(found.keep, 0)} of the success rate is kept by {_named(by_value.prompt_ids)}"
+    kept = f"{percent(found.keep, 0)} of the success rate is kept by {_named(_chosen(by_value, found))}"
     if by_gain is None:
         return f"{kept}. Measured so, choosing among all prompts has no gain that is shown, so there is none to keep."
-    return (
-        f"{kept}; {percent(found.keep, 0)} of the gain over the best single prompt needs {_named(by_gain.prompt_ids)}."
-    )
+    needed = _chosen(by_gain, found)
+    fewest, most = (min(each, len(found.sizes) - len(found.never_chosen)) for each in found.sizes_by_gain or (0, 0))
+    between = f"{fewest} to {most} prompts by the intervals, and by what was measured alone " if fewest < most else ""
+    return f"{kept}. {percent(found.keep, 0)} of the gain over the best single prompt needs {between}{_named(needed)}."
+
+
+def _chosen(size: PortfolioSize, found: Portfolio) -> tuple[str, ...]:
+    """Return the prompts of a size less those that the choice among all never takes, which it does not need."""
+    return tuple(id for id in size.prompt_ids if id not in found.never_chosen) or size.prompt_ids
 
 
 def _named(prompt_ids: tuple[str, ...]) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from prompt_oirl.evaluation.risk_coverage import RiskCoverage
 from prompt_oirl.report.figures import Series, draw_lines
 from prompt_oirl.report.findings import Findings, Missing
 from prompt_oirl.report.page_parts import Column, Figure, Section, Table
-from prompt_oirl.report.sections.columns import ends, ends_or_nothing, estimate_columns, missing
-from prompt_oirl.report.texts import count, percent, prompt_name, sentence
+from prompt_oirl.report.sections.columns import beware, ends, ends_or_nothing, estimate_columns, missing
+from prompt_oirl.report.texts import count, percent, points, prompt_name, sentence
 
 __all__ = ["calibration_section", "risk_section"]
 
@@ -15,7 +16,7 @@ def calibration_section(findings: Findings) -> Section:
     """Return the section that sets predicted advantages beside measured ones."""
     found, title = findings.calibration, "Calibration"
     if isinstance(found, Missing):
-        return Section("calibration", title, (missing(found.reason),))
+        return Section("calibration", title, (missing(found, gain=findings.gain),))
     best = prompt_name(findings.best_single)
     lead = (
         f"For each query and each other prompt the reward model says how much better than {best} it expects it to be. "
@@ -24,8 +25,10 @@ def calibration_section(findings: Findings) -> Section:
     slope = "Beyond each prompt's mean it says nothing about single queries."
     if found.slope is not None:
         slope = (
-            f"Of what it says beyond each prompt's mean, {found.slope.value:.2f} is there (interval "
-            f"{found.slope.low:.2f} to {found.slope.high:.2f}; 1 would be all, 0 nothing)."
+            f"A difference between queries that it says to be 1 point is measured to be {found.slope.value:.2f} points "
+            f"(interval {found.slope.low:.2f} to {found.slope.high:.2f}, each prompt's mean taken off): at 1 it says "
+            "what is there, below 1 too much, above 1 too little; at 0 it knows nothing of single queries, and below "
+            "0 it has them the wrong way round."
         ).replace("-", "−")
     columns = (
         Column("predicted", "predicted", "points"),
@@ -39,7 +42,7 @@ def calibration_section(findings: Findings) -> Section:
     caption = (
         f"Predicted against measured advantage over {best}, in {len(found.bins)} bins of "
         f"{count(found.n_comparisons)} comparisons (query × other prompt); {percent(findings.level, 0)} "
-        "intervals by query group."
+        f"intervals by query group{beware(found.slope)}."
     )
     picture_title = f"Predicted against measured advantage over {best}"
     svg = draw_lines(
@@ -66,7 +69,7 @@ def risk_section(findings: Findings) -> Section:
     """Return the section on abstention: following only the clearest scores."""
     found, title = findings.risk_coverage, "Risk and coverage"
     if isinstance(found, Missing):
-        return Section("risk", title, (missing(found.reason),))
+        return Section("risk", title, (missing(found, gain=findings.gain),))
     lead = (
         "The choice may be followed only where the scores are clear and the best single prompt kept elsewhere. From "
         "left to right more queries get another prompt, those with the clearest scores first."
@@ -112,7 +115,19 @@ def risk_section(findings: Findings) -> Section:
     caption = (
         f"n = {count(found.n_queries)} queries in {count(found.n_groups)} groups; the band is the "
         f"{percent(found.level, 0)} interval of each point by itself; “shown for all points” is the lower bound that "
-        "holds for all of them at once."
+        f"holds for all of them at once{beware(found.points[-1].gain)}."
     )
     figure = Figure(picture_title, svg, Table("risk_coverage", caption, columns, rows))
-    return Section("risk", title, (lead, sentence(found.reason), figure))
+    return Section("risk", title, (lead, _threshold(findings, found), figure))
+
+
+def _threshold(findings: Findings, found: RiskCoverage) -> str:
+    """Return where to abstain, in the units of the table."""
+    best = found.best
+    if best is None:
+        return sentence(found.reason)
+    return (
+        f"Where the margin is {points(best.threshold)} points or more, {percent(best.share, 0)} of the queries, "
+        f"leaving {prompt_name(findings.best_single)} gains at least {points(best.gain_low)} points over all queries "
+        f"(lower bound at {percent(found.level, 0)} for {len(found.points)} thresholds together)."
+    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from prompt_oirl.evaluation.cost import CostCurve
+import math
+
+from prompt_oirl.evaluation.cost import CostCurve, CostPoint
 from prompt_oirl.report.figures import Series, draw_lines
 from prompt_oirl.report.findings import Findings, Missing
 from prompt_oirl.report.page_parts import Column, Figure, Section, Table
@@ -19,10 +21,10 @@ def cost_section(findings: Findings) -> Section:
     """Return the section on value against cost."""
     found = findings.cost
     if isinstance(found, Missing):
-        return Section("cost", _TITLE, (missing(found.reason),))
+        return Section("cost", _TITLE, (missing(found, gain=findings.gain),))
     lead = (
         f"Cost is counted in {found.unit}, a query. Choosing by score less λ times cost trades successes for cost; a "
-        "point is efficient where no other has at least its success rate for at most its cost."
+        "point is efficient where no other has more successes for no more cost, or as many for less."
     )
     critique = found.self_critique
     beside = (
@@ -30,6 +32,15 @@ def cost_section(findings: Findings) -> Section:
         f"answers makes {critique.calls_per_query}: {count(critique.calls_avoided)} more calls for these queries."
     )
     return Section("cost", _TITLE, (lead, beside, _figure(found)))
+
+
+def _is_efficient(point: CostPoint, found: CostCurve) -> bool:
+    """Return whether a point is on the front, or equal to one that is."""
+    return any(
+        math.isclose(point.gain.value, each.gain.value, abs_tol=1e-12)
+        and math.isclose(point.saving.value, each.saving.value, abs_tol=1e-12)
+        for each in found.front
+    )
 
 
 def _figure(found: CostCurve) -> Figure:
@@ -43,7 +54,7 @@ def _figure(found: CostCurve) -> Figure:
         Column("is_efficient", "efficient"),
     )
     rows = tuple(
-        (each.name, each.lambda_, each.cost.value, *ends(each.value), *ends(each.gain), each.is_efficient)
+        (each.name, each.lambda_, each.cost.value, *ends(each.value), *ends(each.gain), _is_efficient(each, found))
         for each in points
     )
     chosen = sorted((each for each in points if each.lambda_ is not None), key=lambda each: each.cost.value)

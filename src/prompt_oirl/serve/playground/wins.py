@@ -10,7 +10,9 @@ from prompt_oirl.arrays import IntArray
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import DataError
 from prompt_oirl.evaluation.estimate import Estimate
-from prompt_oirl.evaluation.values import gain, policy_value
+from prompt_oirl.evaluation.gains import gain
+from prompt_oirl.evaluation.values import policy_value
+from prompt_oirl.randomness import generator
 
 __all__ = ["PromptRow", "QueryCluster", "TrainingWins", "training_wins"]
 
@@ -82,7 +84,7 @@ def training_wins(demonstrations: Demonstrations, best_single: int, *, seed: int
 def _draw(demonstrations: Demonstrations, seed: int) -> Demonstrations:
     if demonstrations.n_queries <= _MOST_QUERIES:
         return demonstrations
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     return demonstrations.select_queries(np.sort(rng.choice(demonstrations.n_queries, _MOST_QUERIES, replace=False)))
 
 

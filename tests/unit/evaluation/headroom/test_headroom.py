@@ -11,6 +11,7 @@ from prompt_oirl.arrays import IntArray
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import DataError, ParameterError
 from prompt_oirl.evaluation import CrossValidation, headroom
+from prompt_oirl.records import Prompt, Query
 from prompt_oirl.sources.release import Release
 
 
@@ -68,12 +69,51 @@ def test_single_trials_leave_a_floor_by_the_policy_and_a_ceiling(draw, crossed) 
 
 
 def test_a_policy_must_beat_every_single_prompt_and_not_only_its_baseline(draw, alike) -> None:
+    """A recommender may have known another best prompt. What it gains over that is no floor of the headroom here."""
     logs = draw(alike, 1)
     found = headroom(logs, policy=chosen(logs, np.zeros(600, int), baseline=2))
     assert found.by_policy is not None
-    assert found.by_policy.low > 0
+    assert found.by_policy.value <= 0 <= found.ceiling.low
     assert found.p_value == 1.0
     assert found.verdict == "cannot be told"
+
+
+def test_a_prompt_that_was_hardly_tried_hides_no_headroom(draw, crossed) -> None:
+    logs = draw(crossed)
+    trials = np.column_stack([logs.trials, np.arange(logs.n_queries) == 5])
+    successes = np.column_stack([logs.successes, np.arange(logs.n_queries) == 5])
+    new = Demonstrations(
+        logs.queries, (*logs.prompts, Prompt.from_text("Another wording.", id="new")), trials, successes, 0 * trials
+    )
+    before, after = headroom(logs), headroom(new)
+    assert before.verdict == after.verdict == "found"
+    assert after.p_value < 1e-3
+    assert (before.unrivalled, after.unrivalled) == ((), ("new",))
+    assert before.power is not None
+    assert after.power is not None
+    assert after.power.detectable_gain == pytest.approx(before.power.detectable_gain, rel=0.2)
+
+
+def test_where_prompts_were_never_compared_no_power_is_stated(draw, crossed) -> None:
+    logs = draw(crossed, 1)
+    tried = np.arange(logs.n_prompts) == (np.arange(logs.n_queries) % logs.n_prompts)[:, None]
+    single = Demonstrations(logs.queries, logs.prompts, logs.trials * tried, logs.successes * tried, 0 * logs.trials)
+    found = headroom(single)
+    assert found.power is None
+    assert found.no_power is not None
+    assert "were tried with the best single prompt and with another one" in found.no_power
+    assert found.verdict == "cannot be told"
+
+
+def test_one_group_with_most_of_the_queries_is_marked(draw, crossed) -> None:
+    logs = draw(crossed)
+    texts = [f"How many are {i} apples?" if i < 400 else query.text for i, query in enumerate(logs.queries)]
+    clustered = Demonstrations(tuple(map(Query, texts)), logs.prompts, logs.trials, logs.successes, logs.unscored)
+    found = headroom(clustered)
+    assert found.has_dominant_group
+    assert found.to_dict()["has_dominant_group"] is True
+    assert found.power is None
+    assert "67% of the queries" in str(found.no_power)
 
 
 def test_two_floors_cost_a_correction(draw, crossed) -> None:

@@ -74,7 +74,8 @@ def test_a_policy_outside_the_support_is_refused_by_all_but_the_direct_method(gr
         assert "explore" in (each.refusal or "")
     assert found["dm"].value is not None
     assert found.read is None
-    assert found.why.startswith("Read none")
+    assert found.why.startswith("Read none: the logs do not show what this policy would choose")
+    assert "explore" in found.why
 
 
 def test_overlap_that_was_lost_shows_in_the_mean_weight(make_decisions, greedy) -> None:
@@ -90,13 +91,45 @@ def test_overlap_that_was_lost_shows_in_the_mean_weight(make_decisions, greedy) 
     lost = (world.target == 0)[world.rows].mean()
     assert found.support.overlap == pytest.approx(1 - lost, abs=0.05)
     assert 0 < found.support.lost_overlap < lost
+    assert found.support.never_logged == pytest.approx(lost)
+    assert found.support.is_overlap_to_blame
     assert "or more" in (found["dr"].refusal or "")
+    assert "explore" in found.why
+    assert "propensities" not in found.why
     known = make_decisions(
         500, 4, world.rows, chosen, rewards, action_probabilities=np.tile([0, 1 / 3, 1 / 3, 1 / 3], (len(chosen), 1))
     )
     exact = off_policy_values(known, world.target, scores=world.scores).support
     assert exact is not None
     assert (exact.is_overlap_exact, exact.lost_overlap) == (True, pytest.approx(lost))
+
+
+@pytest.mark.parametrize(
+    ("kind", "cause"), [("choice", "wrong propensities are a likelier cause"), ("cell", "a run that is not finished")]
+)
+def test_propensities_that_are_too_large_are_the_likelier_cause(greedy, make_decisions, kind, cause) -> None:
+    """Decisions with the policy's prompts are there, and all prompts were logged: overlap is not what is lacking."""
+    world = greedy(n_decisions=4000)
+    propensities = np.where(world.propensities < 0.5, 0.9, world.propensities)
+    wrong = make_decisions(
+        300, 4, world.rows, world.chosen, world.rewards, propensities, propensity_of=kind
+    )  # fmt: skip
+    found = off_policy_values(wrong, world.target, baseline=world.baseline, scores=world.scores)
+    assert found.support is not None
+    assert found.support.never_logged == 0
+    assert not found.support.is_overlap_to_blame
+    assert "propensities are likely wrong" in (found["dr"].refusal or "")
+    assert found.read is None
+    assert f"{found.support.n_matched} decisions have a prompt that this policy would choose" in found.why
+    assert cause in found.why
+    assert "explore" not in found.why
+
+
+def test_what_needs_a_direct_model_says_so(greedy) -> None:
+    world = greedy()
+    found = off_policy_values(world.decisions, world.target, estimators=("dr",))
+    assert (found.read, found["dr"].value) == (None, None)
+    assert "give scores" in found.why
 
 
 def test_a_small_loss_of_overlap_is_marked_and_no_more(make_decisions) -> None:
@@ -130,9 +163,15 @@ def test_few_queries_are_marked(greedy) -> None:
     assert any("20 groups of queries" in each and "30" in each for each in found.warnings)
     assert found["dr"].value is not None
     assert found["dr"].value.has_few_groups
+    assert found.read is None
+    assert found.why.startswith("Read none: 20 groups")
+    assert "30 or more different queries" in found.why
+    alone = off_policy_values(world.decisions, world.target, scores=world.scores, direct_method_only=True)
+    assert alone.why == found.why
     enough = greedy(n_queries=40, n_decisions=400)
-    marked = off_policy_values(enough.decisions, enough.target, scores=enough.scores).warnings
-    assert not any("groups" in each for each in marked)
+    marked = off_policy_values(enough.decisions, enough.target, scores=enough.scores)
+    assert not any("groups" in each for each in marked.warnings)
+    assert marked.read == "dr"
 
 
 def test_one_group_is_an_error(make_decisions) -> None:
@@ -156,6 +195,13 @@ def test_a_small_effective_sample_size_is_marked(greedy) -> None:
     assert found.support is not None
     assert found.support.effective_sample_size < 30
     assert any("effective sample size" in each for each in found.warnings)
+    assert found.read is None
+    enough = math.ceil(400 * 30 / found.support.effective_sample_size)
+    assert f"log about {enough} such decisions" in found.why
+    assert off_policy_values(world.decisions, worst, scores=world.scores, estimators=("dm",)).read == "dm"
+    as_baseline = off_policy_values(world.decisions, world.recommended, baseline=worst, scores=world.scores)
+    assert as_baseline.read is None
+    assert "of the baseline these 400 decisions tell as much as" in as_baseline.why
 
 
 def test_propensities_that_are_too_small_are_marked(greedy, make_decisions) -> None:
@@ -163,6 +209,27 @@ def test_propensities_that_are_too_small_are_marked(greedy, make_decisions) -> N
     halved = make_decisions(300, 4, world.rows, world.chosen, world.rewards, world.propensities / 2)
     found = off_policy_values(halved, world.target, scores=world.scores)
     assert any("more than the 1 that right propensities" in each for each in found.warnings)
+    assert found.why.startswith("Read dr only if the propensities are right")
+
+
+def test_intervals_end_at_what_is_possible_and_estimates_beyond_it_are_marked(greedy, make_decisions) -> None:
+    world = greedy(n_decisions=4000)
+    halved = make_decisions(300, 4, world.rows, world.chosen, np.ones(4000), world.propensities / 2)
+    never = make_decisions(300, 4, world.rows, world.chosen, np.zeros(4000), world.propensities)
+    for decisions, is_beyond in ((halved, True), (never, False), (world.decisions, False)):
+        found = off_policy_values(decisions, world.target, baseline=world.baseline, scores=world.scores)
+        for each in found.estimates:
+            for rate in (each.value, each.baseline_value):
+                assert rate is not None
+                assert 0 <= rate.low <= rate.high <= 1
+            assert each.gain is not None
+            assert -1 <= each.gain.low <= each.gain.high <= 1
+            assert each.gain.value == pytest.approx(each.value.value - each.baseline_value.value)
+        assert found["ips"].is_beyond_possible == is_beyond
+        assert any("ips" in each and "beyond what is possible" in each for each in found.warnings) == is_beyond
+    beyond = off_policy_values(halved, world.target)["ips"].value
+    assert beyond is not None
+    assert (beyond.value > 1.5, beyond.low, beyond.high) == (True, 1, 1)
 
 
 def test_clipped_propensities_are_counted(greedy) -> None:
@@ -187,12 +254,31 @@ def test_decisions_without_a_reward_are_left_out_and_counted(greedy, make_decisi
         world.target,
     )
     assert found["ips"].value is not None
-    assert found["ips"].value == alone["ips"].value
+    assert alone["ips"].value is not None
+    assert found["ips"].value.value == pytest.approx(alone["ips"].value.value, abs=0.02)
     assert (found.n_decisions, found.n_without_reward) == (1200, (~kept).sum())
+    assert found.n_queries >= alone.n_queries
     with pytest.raises(DataError, match="none of 1200 decisions has a reward"):
         off_policy_values(
             make_decisions(300, 4, world.rows, world.chosen, np.full(1200, np.nan), world.propensities), world.target
         )
+
+
+def test_rewards_that_are_missing_for_one_prompt_bias_nothing(make_decisions) -> None:
+    """Half of the second prompt's rewards were not recorded, whatever they are. The truth is 0.6."""
+    rng, found = np.random.default_rng(0), []
+    is_easy = np.arange(2000) % 2 == 0
+    rates = np.where(is_easy[:, None], [0.9, 0.8], [0.6, 0.3])
+    for _ in range(40):
+        chosen = rng.integers(0, 2, 2000)
+        rewards = (rng.random(2000) < rates[np.arange(2000), chosen]).astype(float)
+        rewards[(chosen == 1) & (rng.random(2000) < 0.5)] = np.nan
+        decisions = make_decisions(2000, 2, np.arange(2000), chosen, rewards, np.full(2000, 0.5))
+        values = off_policy_values(
+            decisions, np.where(is_easy, 0, 1), scores=np.full((2000, 2), 0.5), estimators=("ips", "snips", "dr")
+        )
+        found.append([each.value.value for each in values.estimates])
+    assert np.mean(found, axis=0) == pytest.approx(0.6, abs=0.02)
 
 
 @pytest.mark.parametrize(
