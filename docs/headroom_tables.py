@@ -28,7 +28,9 @@ def headroom(results: Results, _: Path) -> str:
             verdict = results.one("headroom", **place, method="verdict")
             if verdict is None:
                 continue
-            bounds = [_bound(results.one("headroom", **place, method=method)) for method in _BOUNDS]
+            found = {method: results.one("headroom", **place, method=method) for method in _BOUNDS}
+            lacking = "no repeats" if found["by_trials"] is None else "too few repeats"
+            bounds = [_bound(row, lacking) for row in found.values()]
             rows.append([f"{llm_name}, {name}", f"{verdict.note} (p = {verdict.value:.2g})", *bounds])
     return table(["gain over the best single prompt, points", "headroom", *_BOUNDS.values()], rows) if rows else ""
 
@@ -49,9 +51,9 @@ def headroom_power(results: Results, _: Path) -> str:
     return table(["variance, and power in points", *_PARTS, *columns], rows) if rows else ""
 
 
-def _bound(row: ResultRow | None) -> str:
+def _bound(row: ResultRow | None, lacking: str) -> str:
     if row is None or row.gain is None or row.low is None or row.high is None:
-        return "no repeats"
+        return lacking
     few = "*" if (row.n_groups or 0) < 30 else ""
     return f"{100 * row.gain:+.1f} [{100 * row.low:+.1f}, {100 * row.high:+.1f}] on {row.n_queries:,}{few}"
 
