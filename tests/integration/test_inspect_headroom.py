@@ -57,13 +57,13 @@ def test_without_the_option_nothing_is_said_of_it(cli, tmp_path: Path) -> None:
     assert "Headroom" not in cli("inspect", path, "--grader", "numeric").out
 
 
-def test_prompts_that_never_fail_leave_nothing_to_gain(cli, tmp_path: Path) -> None:
+def test_prompts_that_never_fail_tell_nothing_of_headroom(cli, tmp_path: Path) -> None:
     path = tmp_path / "always.csv"
     rows = [f"what is {'x' * length},p{prompt},1" for length in range(1, 41) for prompt in (0, 1) for _ in range(2)]
     path.write_text("\n".join(["query,prompt,correct", *rows]) + "\n", encoding="utf-8")
     ended = cli("inspect", path, "--headroom")
     assert ended.code == 0
-    assert "No headroom found" in ended.out
+    assert "cannot be told from these logs" in ended.out
 
 
 @pytest.mark.parametrize(("n_queries", "code"), [(1, 1), (3, 0)])
