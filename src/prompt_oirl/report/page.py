@@ -17,6 +17,7 @@ from prompt_oirl.report.sections import sections_of
 from prompt_oirl.report.summary import best_prompt_wording, key_figures
 from prompt_oirl.report.texts import count, harmless_json, prompt_name, sentence, shown, visible
 from prompt_oirl.report.verdict import Verdict, give_verdict
+from prompt_oirl.runs.run import RUN_FILE
 
 __all__ = ["check_target", "render_page", "report_json", "write_report"]
 
@@ -61,6 +62,10 @@ def check_target(path: Path) -> None:
     if path.suffix not in _SUFFIXES:
         raise ParameterError(f"the report is a page: name a file that ends in .html, not {path.name!r}")
     beside = path.with_suffix(".json")
+    if beside.name == RUN_FILE:
+        raise ParameterError(
+            f"{RUN_FILE} beside {path.name!r} would make its folder look like a run; give the page another name"
+        )
     if beside.exists() and not _is_report(beside):
         raise ParameterError(
             f"{beside} would be replaced by the report's JSON, and is not one; give the page another name or folder"

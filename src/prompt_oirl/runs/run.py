@@ -18,9 +18,11 @@ from prompt_oirl.runs.lock import locked
 from prompt_oirl.runs.store import RunStore
 from prompt_oirl.stores.store_url import check_no_password, parse_store_url, sqlite_url, without_password
 
-__all__ = ["Run", "is_run"]
+__all__ = ["RUN_FILE", "Run", "is_run"]
 
-_RUN_FILE = "run.json"
+RUN_FILE = "run.json"
+"""What makes a folder that of a run."""
+
 _STORE_FILE = "store.sqlite"
 _LOCK_FILE = "lock"
 _FORMAT = 1
@@ -85,7 +87,7 @@ class Run:
         """
         folder = Path(folder)
         if not is_run(folder):
-            raise DataNotFoundError(f"{folder} is no run: it has no {_RUN_FILE}; make one with prompt-oirl collect")
+            raise DataNotFoundError(f"{folder} is no run: it has no {RUN_FILE}; make one with prompt-oirl collect")
         return cls._open(folder, None, None, environment_url)
 
     @classmethod
@@ -137,7 +139,7 @@ class Run:
 
 def is_run(path: Path | str) -> bool:
     """Whether a path is the folder of a run."""
-    return (Path(path) / _RUN_FILE).is_file()
+    return (Path(path) / RUN_FILE).is_file()
 
 
 def _check_free(folder: Path) -> None:
@@ -145,7 +147,7 @@ def _check_free(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise StoreError(f"{folder} is a file; use another --out")
     others = [path.name for path in folder.iterdir()] if folder.exists() else []
-    others = [name for name in others if not name.startswith((_STORE_FILE, f".{Path(_RUN_FILE).stem}."))]
+    others = [name for name in others if not name.startswith((_STORE_FILE, f".{Path(RUN_FILE).stem}."))]
     if others:
         raise StoreError(
             f"{folder} is no run and not empty: it holds {', '.join(sorted(others)[:3])}; use another --out"
@@ -170,13 +172,13 @@ def _with_password(url: URL, environment_url: str | None) -> URL:
 def _write(folder: Path, url: URL) -> None:
     is_here = url.get_backend_name() == "sqlite"
     record = {"format": _FORMAT, "store": None if is_here else without_password(url)}
-    with atomic_path(folder / _RUN_FILE) as temporary:
+    with atomic_path(folder / RUN_FILE) as temporary:
         temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def _read(folder: Path) -> URL:
     """Return where the store is."""
-    path = folder / _RUN_FILE
+    path = folder / RUN_FILE
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         version, store = record["format"], record["store"]

@@ -281,5 +281,7 @@ def test_a_place_that_cannot_be_written_is_found_out_at_once(tmp_path: Path) -> 
     (tmp_path / "taken.html").mkdir()
     with pytest.raises(ParameterError, match="is a folder"):
         check_target(tmp_path / "taken.html")
+    with pytest.raises(ParameterError, match=r"run\.json beside 'run\.html' would make its folder look like a run"):
+        check_target(tmp_path / "run.html")
     check_target(tmp_path / "new" / "report.html")
     assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "taken.html"]

@@ -110,7 +110,7 @@ class Moments:
     """(n_prompts,)"""
 
     covariance: FloatArray
-    """(n_prompts, n_prompts) over queries, as estimated without bias; NaN where no query has the pair."""
+    """(n_prompts, n_prompts) over queries, with hardly any bias; NaN where no query has the pair."""
 
     noise: FloatArray
     """(n_prompts,) mean variance of one trial about its success probability; NaN where no query was tried twice."""
@@ -118,14 +118,9 @@ class Moments:
     @classmethod
     def of(cls, sums: BlockSums) -> Self:
         """Estimate by the method of moments, from all blocks."""
-        return cls.of_each(sums.total)[0]
-
-    @classmethod
-    def of_each(cls, sums: BlockSums) -> tuple[Self, ...]:
-        """Estimate from each block by itself."""
-        covariance, noise = _covariance_and_noise(sums)
-        means = _quotient(sums.successes, sums.trials)
-        return tuple(cls(*parts) for parts in zip(means, covariance, noise, strict=True))
+        total = sums.total
+        covariance, noise = _covariance_and_noise(total)
+        return cls(_quotient(total.successes, total.trials)[0], covariance[0], noise[0])
 
     @property
     def has_repeats(self) -> bool:

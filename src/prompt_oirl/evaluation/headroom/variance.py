@@ -21,7 +21,8 @@ __all__ = ["VarianceComponents", "components", "jackknife", "variance_of_parts"]
 class VarianceComponents:
     """The variance of one trial's reward, of a random query and a random prompt, by what it is due to.
 
-    The four add up to the whole. They are estimates without bias, so one that is truly 0 may come out below it.
+    The four add up to the whole. They are estimated as differences, so one that is truly 0 may come out below it. With
+    few queries the prompt's part takes some of the interaction's: the noise of a mean, over their number.
     """
 
     query: Estimate
