@@ -16,9 +16,6 @@ from prompt_oirl.selection import Candidate, Selection, candidate_scores, cross_
 
 __all__ = ["HeldOut", "cross_fitted", "of_recommender"]
 
-_N_SCORED_RUNS = 10
-"""As many as a `Recommender` makes."""
-
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
@@ -61,6 +58,7 @@ def cross_fitted(
     confidence: float,
     seed: int,
     n_runs: int,
+    n_scored_runs: int = 10,
 ) -> HeldOut:
     """Judge what training on such logs gives: candidates are selected on some query groups and applied to the others.
 
@@ -72,13 +70,14 @@ def cross_fitted(
         confidence: Of the no-harm rule.
         seed: Of the folds.
         n_runs: How often the folds of the selection are drawn.
+        n_scored_runs: How often those of the scores are, as for `select`; a `Recommender` draws them ten times.
 
     Raises:
         ParameterError: There are fewer groups than folds.
         DataError: The demonstrations cannot be learnt from.
     """
     scores = candidate_scores(
-        candidates, demonstrations, groups=groups, n_folds=n_folds, n_runs=_N_SCORED_RUNS, seed=seed
+        candidates, demonstrations, groups=groups, n_folds=n_folds, n_runs=n_scored_runs, seed=seed
     )
     selection = select_by_scores(
         candidates, scores, demonstrations, groups=groups, n_folds=n_folds, confidence=confidence

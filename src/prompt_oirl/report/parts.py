@@ -196,6 +196,7 @@ class Parts:
                 confidence=options.confidence,
                 seed=seed,
                 n_runs=1,
+                n_scored_runs=1,
             ).without_rule[0]
 
         seeds = range(self.options.seed, self.options.seed + _n_draws(self.judged.n_queries))

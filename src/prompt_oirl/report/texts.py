@@ -116,11 +116,16 @@ def signed_points(difference: float | None) -> str:
 
 
 def with_margin(estimate: Estimate) -> str:
-    """Return a gain in points with half the width of its interval, or with its ends where they are not even."""
+    """Return a gain in points with half the width of its interval, or with its ends where they are not even.
+
+    With a second digit where one would hide that 0 is out of the interval.
+    """
     below, above = estimate.value - estimate.low, estimate.high - estimate.value
     if abs(below - above) > 0.1 * max(below, above):
         return f"{signed_points(estimate.value)} ({interval(estimate)})"
-    return f"{signed_points(estimate.value)} ± {points((estimate.high - estimate.low) / 2)}"
+    value, half = 100 * estimate.value, 50 * (estimate.high - estimate.low)
+    digits = 2 if abs(value) > half and round(abs(value), 1) <= round(half, 1) else 1
+    return f"{round(value, digits) + 0.0:+.{digits}f} ± {half:.{digits}f}".replace("-", "−")
 
 
 def gained(estimate: Estimate) -> str:

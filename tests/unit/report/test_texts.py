@@ -74,3 +74,6 @@ def test_a_gain_has_its_margin_or_its_ends_where_they_are_not_even() -> None:
     assert with_margin(estimate(0.02, 0.001, 0.021)) == "+2.0 (+0.1 to +2.1)"
     assert interval(estimate(0.001, -0.006, 0.008)) == "−0.6 to +0.8"
     assert with_margin(estimate(0.0, 0.0, 0.0)) == "+0.0 ± 0.0"
+    assert with_margin(estimate(0.0042, 0.0003, 0.0081)) == "+0.42 ± 0.39"  # 0 is out of it
+    assert with_margin(estimate(-0.0042, -0.0081, -0.0003)) == "−0.42 ± 0.39"
+    assert with_margin(estimate(0.0042, -0.0001, 0.0085)) == "+0.4 ± 0.4"
