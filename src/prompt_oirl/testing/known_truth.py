@@ -167,15 +167,20 @@ def recommended(
     )
 
 
-def measured_headroom(world: TypedWorld) -> MeasuredHeadroom:
-    """Look for headroom, with the cross-validated choice by type as a floor."""
-    policy, truth = cross_validated(world)
-    found = headroom(world.demonstrations, policy=policy)
+def measured_headroom(world: TypedWorld, *, n_draws: int = 5) -> MeasuredHeadroom:
+    """Look for headroom, with the cross-validated choice by type as a floor.
+
+    Args:
+        world: With the logs.
+        n_draws: Of the folds, as many as `inspect --headroom` and the report take.
+    """
+    draws, truths = zip(*(cross_validated(world, seed=seed) for seed in range(n_draws)), strict=True)
+    found = headroom(world.demonstrations, policy=draws)
     return MeasuredHeadroom(
         found=found,
         true_headroom=world.true_headroom,
         by_trials=None if found.by_trials is None else Measured(found.by_trials, _true_gain_by_trials(world)),
-        by_policy=None if found.by_policy is None else Measured(found.by_policy, truth),
+        by_policy=None if found.by_policy is None else Measured(found.by_policy, float(np.mean(truths))),
     )
 
 
