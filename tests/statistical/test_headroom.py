@@ -31,12 +31,17 @@ def share_found(found: list[MeasuredHeadroom]) -> float:
     return float(np.mean([each.found.verdict == "found" for each in found]))
 
 
-def test_none_is_found_where_there_is_none() -> None:
-    assert share_found(measured("no interaction", 60)) <= 0.12  # 5 % are allowed
+NULLS = ("no interaction", "half tied")
 
 
-def test_none_is_found_by_a_policy_alone_where_there_is_none() -> None:
-    worlds = (TypedWorld.of_kind("no interaction", seed) for seed in range(60))
+@pytest.mark.parametrize("kind", NULLS)
+def test_none_is_found_where_there_is_none(kind: str) -> None:
+    assert share_found(measured(kind, 60)) <= 0.12  # 5 % are allowed
+
+
+@pytest.mark.parametrize("kind", NULLS)
+def test_none_is_found_by_a_policy_alone_where_there_is_none(kind: str) -> None:
+    worlds = (TypedWorld.of_kind(kind, seed) for seed in range(60))
     assert share_found([measured_headroom(world) for world in worlds]) <= 0.12
 
 
