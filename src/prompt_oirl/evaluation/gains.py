@@ -98,15 +98,14 @@ def average_gain(
         ParameterError: There is no run, or fewer than two folds.
         DataError: Fewer than two groups of queries have trials of both prompts, or differ by nothing.
     """
-    found = estimate(
-        gain_outcomes(demonstrations, pairs, groups=groups), bounds=(-1.0, 1.0), level=level, method=method, seed=seed
-    )
+    runs = _runs(demonstrations, pairs)
+    outcomes = _averaged(demonstrations, runs, groups)
+    found = estimate(outcomes, bounds=(-1.0, 1.0), level=level, method=method, seed=seed)
     if n_folds is None:
         return found
     widening = fold_widening(n_folds, n_runs=len(pairs))
     of_runs = [
-        estimate(gain_outcomes(demonstrations, [pair], groups=groups), level=level, method=method, seed=seed)
-        for pair in pairs
+        estimate(_averaged(demonstrations, [run], groups), level=level, method=method, seed=seed) for run in runs
     ]
     below, above = (
         float(widening * np.sqrt(np.mean(np.square(ends))))
@@ -167,15 +166,22 @@ def gain_outcomes(
     Raises:
         ParameterError: There is no run.
     """
+    return _averaged(demonstrations, _runs(demonstrations, pairs), groups)
+
+
+def _runs(demonstrations: Demonstrations, pairs: Sequence[tuple[IntArray, IntArray]]) -> list[_Differences]:
     if not pairs:
         raise ParameterError("pairs is empty: at least one (choices, baseline) is needed")
     weights = demonstrations.repeats.astype(np.float64)
-    runs = [_Differences.of(demonstrations, *pair, weights=weights) for pair in pairs]
+    return [_Differences.of(demonstrations, pair, weights=weights) for pair in pairs]
+
+
+def _averaged(demonstrations: Demonstrations, runs: Sequence[_Differences], groups: IntArray) -> Outcomes:
     is_known: BoolArray = np.any([run.is_known for run in runs], axis=0)
-    used = used_cells(demonstrations, [choices for pair in pairs for choices in pair])
+    used = used_cells(demonstrations, [choices for run in runs for choices in run.pair])
     return Outcomes(
         values=np.mean([run.outcomes for run in runs], axis=0),
-        weights=weights,
+        weights=demonstrations.repeats.astype(np.float64),
         groups=np.asarray(groups),
         n_trials=int(demonstrations.trials[used & is_known[:, None]].sum()),
         can_vary=np.any([run.can_vary for run in runs], axis=0),
@@ -188,6 +194,7 @@ def gain_outcomes(
 class _Differences:
     """The outcomes of one run."""
 
+    pair: tuple[IntArray, IntArray]
     outcomes: FloatArray
     is_known: BoolArray
     can_vary: BoolArray
@@ -196,8 +203,9 @@ class _Differences:
 
     @classmethod
     def of(
-        cls, demonstrations: Demonstrations, choices: IntArray, baseline: IntArray, *, weights: FloatArray
+        cls, demonstrations: Demonstrations, pair: tuple[IntArray, IntArray], *, weights: FloatArray
     ) -> _Differences:
+        choices, baseline = pair
         differences = chosen_rewards(demonstrations, choices) - chosen_rewards(demonstrations, baseline)
         differ: BoolArray = np.asarray(choices) != np.asarray(baseline)
         is_known: BoolArray = ~differ | ~np.isnan(differences)
@@ -209,4 +217,4 @@ class _Differences:
         scale = of_differing / of_measured if of_measured else of_differing / mean_weight if mean_weight else 1.0
         outcomes = np.where(differ, mean, 0.0)
         outcomes[measured] += scale * (differences[measured] - mean)
-        return cls(outcomes, is_known, measured if of_measured else differ, mean_weight * max(scale, 1.0))
+        return cls(pair, outcomes, is_known, measured if of_measured else differ, mean_weight * max(scale, 1.0))

@@ -58,7 +58,7 @@ def cross_fitted(
     confidence: float,
     seed: int,
     n_runs: int,
-    n_scored_runs: int = 10,
+    n_scored_runs: int = 4,
 ) -> HeldOut:
     """Judge what training on such logs gives: candidates are selected on some query groups and applied to the others.
 
@@ -70,7 +70,8 @@ def cross_fitted(
         confidence: Of the no-harm rule.
         seed: Of the folds.
         n_runs: How often the folds of the selection are drawn.
-        n_scored_runs: How often those of the scores are, as for `select`; a `Recommender` draws them ten times.
+        n_scored_runs: How often those of the scores are, as for `select`; a `Recommender` draws
+            them ten times, for bounds that are a little closer.
 
     Raises:
         ParameterError: There are fewer groups than folds.
