@@ -38,7 +38,6 @@ __all__ = [
     "Selection",
     "candidate_scores",
     "cross_fit",
-    "cross_fitted_choices",
     "held_out_scores",
     "select",
     "select_by_scores",
@@ -353,22 +352,6 @@ def cross_fit(
         baseline[test], fold_of[test], pays[test] = single, fold, found.pays
     without_rule = CrossValidation(choices=choices, baseline=baseline, folds=fold_of, groups=groups, seed=seed)
     return CrossFitted(replace(without_rule, choices=np.where(pays, choices, baseline)), without_rule)
-
-
-def cross_fitted_choices(
-    candidates: Sequence[Candidate],
-    scores: Mapping[str, FloatArray],
-    demonstrations: Demonstrations,
-    *,
-    groups: IntArray,
-    n_folds: int = 5,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> CrossValidation:
-    """Choose for each fold's queries as a recommender would that was selected on the other folds; see `cross_fit`."""
-    return cross_fit(
-        candidates, scores, demonstrations, groups=groups, n_folds=n_folds, confidence=confidence, seed=seed
-    ).with_rule
 
 
 def _check(candidates: Sequence[Candidate], confidence: float) -> None:

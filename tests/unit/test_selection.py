@@ -23,7 +23,7 @@ from prompt_oirl.selection import (
     Contest,
     Selection,
     candidate_scores,
-    cross_fitted_choices,
+    cross_fit,
     held_out_scores,
     select,
     select_by_scores,
@@ -315,7 +315,7 @@ def test_cross_fitted_choices_are_those_of_a_selection_on_the_other_folds() -> N
     scores = {"right": np.array([right, right - noise, right + noise]), "wrong": np.array([-right] * 3)}
     candidates = [Candidate("right", Knowing(), (0.0, 0.1)), Candidate("wrong", Knowing(-1.0))]
     groups = LOGS.groups()
-    found = cross_fitted_choices(candidates, scores, LOGS, groups=groups, n_folds=4, confidence=0.9, seed=2)
+    found = cross_fit(candidates, scores, LOGS, groups=groups, n_folds=4, confidence=0.9, seed=2).with_rule
     weights = LOGS.repeats.astype(float)
     for fold, (train, test) in enumerate(grouped_folds(groups, 4, seed=2, weights=weights)):
         training = LOGS.select_queries(train)
@@ -334,7 +334,7 @@ def test_cross_fitted_choices_are_those_of_a_selection_on_the_other_folds() -> N
 
 def test_cross_fitted_choices_are_the_best_single_prompt_where_nothing_pays() -> None:
     scores = {"wrong": -Knowing().score(LOGS.queries, LOGS.prompts)[None]}
-    found = cross_fitted_choices([Candidate("wrong", Knowing(-1.0))], scores, LOGS, groups=LOGS.groups())
+    found = cross_fit([Candidate("wrong", Knowing(-1.0))], scores, LOGS, groups=LOGS.groups()).with_rule
     np.testing.assert_array_equal(found.choices, found.baseline)
 
 
@@ -342,11 +342,11 @@ def test_cross_fitted_choices_for_a_fold_do_not_look_at_its_rewards() -> None:
     """Its scores may; those are given here and stay as they are."""
     scores = {"right": Knowing().score(LOGS.queries, LOGS.prompts)[None]}
     candidates, groups = [Candidate("right", Knowing(), (0.0, 0.2))], LOGS.groups()
-    found = cross_fitted_choices(candidates, scores, LOGS, groups=groups, seed=1)
+    found = cross_fit(candidates, scores, LOGS, groups=groups, seed=1).with_rule
     held_out = found.folds == 3
     successes = np.where(held_out[:, None], LOGS.trials - LOGS.successes, LOGS.successes)
     other = Demonstrations(LOGS.queries, LOGS.prompts, LOGS.trials, successes, LOGS.unscored)
-    again = cross_fitted_choices(candidates, scores, other, groups=groups, seed=1)
+    again = cross_fit(candidates, scores, other, groups=groups, seed=1).with_rule
     np.testing.assert_array_equal(found.choices[held_out], again.choices[held_out])
     np.testing.assert_array_equal(found.baseline[held_out], again.baseline[held_out])
 

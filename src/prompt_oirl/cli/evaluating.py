@@ -75,12 +75,12 @@ def off_policy(
     decisions = _read(files, propensity_of)
     try:
         kept = unseen_decisions(recommender, decisions) if drop_seen else decisions
-        with working(f"fitting direct models on {kept.n_decisions} decisions"):
+        with with_way_out(files.logs), working(f"fitting direct models on {kept.n_decisions} decisions"):
             evaluation = evaluate_off_policy(
                 recommender, kept, direct_method_only=direct_method_only, clip=clip, seed=seed
             )
-    except LeakageError as error:
-        raise LeakageError(f"{files.logs}: {error}: add --drop-seen") from error
+    except LeakageError:
+        raise
     except DataError as error:
         raise DataError(f"{files.logs}: {error}") from error
     return OffPolicyFound(evaluation, decisions.n_queries - kept.n_queries)

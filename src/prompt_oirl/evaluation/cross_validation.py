@@ -42,6 +42,11 @@ class CrossValidation:
         """Number of folds."""
         return len(np.unique(self.folds))
 
+    @property
+    def n_shared_folds(self) -> int | None:
+        """Number of folds whose policies share what they learnt; None for a single one, learnt from other data."""
+        return self.n_folds if self.n_folds > 1 else None
+
 
 def cross_validate(
     make_policy: Callable[[Demonstrations], Policy],
@@ -106,7 +111,12 @@ def cross_validated_gain(
             f"runs with {sorted(n_folds)} folds: at least one run is needed, and as many folds in each"
         )
     pairs = [(run.choices, run.baseline) for run in runs]
-    of_folds = runs[0].n_folds if runs[0].n_folds > 1 else None
     return average_gain(
-        demonstrations, pairs, groups=runs[0].groups, n_folds=of_folds, level=level, method=method, seed=seed
+        demonstrations,
+        pairs,
+        groups=runs[0].groups,
+        n_folds=runs[0].n_shared_folds,
+        level=level,
+        method=method,
+        seed=seed,
     )

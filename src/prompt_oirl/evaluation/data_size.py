@@ -183,7 +183,7 @@ def _run(
     part = demonstrations.select_queries(rows)
     found = gain_at(part, seed)
     outcomes = gain_outcomes(part, [(found.choices, found.baseline)], groups=groups[rows])
-    known = np.ones(len(rows), bool) if outcomes.is_known is None else outcomes.is_known
+    known = outcomes.known
     if len(np.unique(groups[rows[known]])) < 2:
         raise DataError(
             f"with {len(rows)} of {demonstrations.n_queries} queries fewer than two groups have trials of both the "
@@ -193,14 +193,13 @@ def _run(
     differences[rows] = outcomes.values
     can_vary: BoolArray = np.zeros(demonstrations.n_queries, dtype=np.bool_)
     can_vary[rows] = outcomes.can_vary
-    n_folds = found.n_folds if found.n_folds > 1 else None
     return _Run(
         rows=rows,
         differences=differences,
         can_vary=can_vary,
         n_trials=int(part.trials.sum()),
         n_left_out=int((~known).sum()),
-        n_folds=n_folds,
+        n_folds=found.n_shared_folds,
     )
 
 
@@ -248,8 +247,7 @@ def _covariance(demonstrations: Demonstrations, groups: IntArray, runs: Sequence
         weighted = np.where(np.isnan(values), 0.0, _weights(weights, of_point))
         mean = float(weighted @ np.nan_to_num(values) / weighted.sum())
         moved = np.bincount(groups, weights=weighted * (np.nan_to_num(values) - mean))
-        n_folds = of_point[0].n_folds
-        widening = 1.0 if n_folds is None else fold_widening(n_folds, n_runs=len(of_point))
+        widening = fold_widening(of_point[0].n_folds, n_runs=len(of_point))
         influences.append(widening * moved / weighted.sum())
         can_vary = any(run.can_vary.any() for run in of_point)
         pseudo = weighted[weighted > 0].mean() / weighted.sum() if can_vary else 0.0

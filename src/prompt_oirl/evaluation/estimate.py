@@ -132,6 +132,12 @@ class Outcomes:
     is_known: BoolArray | None = None
     """(n_queries,) False where the outcome is not known and its value stands for it: counted as left out."""
 
+    @property
+    def known(self) -> BoolArray:
+        """(n_queries,) whether there is an outcome, and not only what stands for it."""
+        kept: BoolArray = ~np.isnan(self.values)
+        return kept if self.is_known is None else kept & self.is_known
+
     def __post_init__(self) -> None:
         lengths = {len(self.values), len(self.weights), len(self.groups)}
         if len(lengths) > 1:
@@ -232,8 +238,7 @@ def estimate(
         raise ParameterError(f"level={level}: a fraction strictly between 0 and 1 is needed, such as 0.95")
     if method not in ("normal", "bootstrap"):
         raise ParameterError(f"method={method!r} makes no interval; use 'normal' (default) or 'bootstrap'")
-    kept = ~np.isnan(outcomes.values)
-    known = kept if outcomes.is_known is None else kept & outcomes.is_known
+    kept, known = ~np.isnan(outcomes.values), outcomes.known
     sums = _group_sums(outcomes, kept, known, np.ones(len(kept)) if per is None else per)
     low, high = sums.normal(level) if method == "normal" else sums.bootstrap(level, seed)
     return Estimate(

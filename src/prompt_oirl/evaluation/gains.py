@@ -114,8 +114,10 @@ def average_gain(
     return replace(found, low=max(found.value - below, -1.0), high=min(found.value + above, 1.0))
 
 
-def fold_widening(n_folds: int, *, n_runs: int = 1) -> float:
+def fold_widening(n_folds: int | None, *, n_runs: int = 1) -> float:
     """Return how many times as wide a cross-validated gain's interval is as that of one run over the queries.
+
+    1 where policies learnt from other data, and there are no folds.
 
     The root of 1/n_runs + n_folds/(n_folds - 1), where n_folds times the ratio of test to training queries is the
     second part (Nadeau and Bengio, Machine Learning 52, 2003, https://doi.org/10.1023/A:1024068626366; for repeated
@@ -124,6 +126,8 @@ def fold_widening(n_folds: int, *, n_runs: int = 1) -> float:
     Raises:
         ParameterError: Fewer than two folds.
     """
+    if n_folds is None:
+        return 1.0
     if n_folds < 2:
         raise ParameterError(f"n_folds={n_folds}: a cross-validation has at least 2")
     return float(np.sqrt(1 / n_runs + n_folds / (n_folds - 1)))

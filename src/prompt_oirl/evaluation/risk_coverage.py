@@ -145,15 +145,7 @@ def risk_coverage(
         DataError: The scores have another shape or are not finite, or fewer than two groups have trials of both
             prompts.
     """
-    if not 0.5 < level < 1:
-        raise ParameterError(f"level={level}: a number above 0.5 and below 1 is needed")
-    if n_points < 1:
-        raise ParameterError(f"n_points={n_points}: at least 1 is needed")
-    if scores.shape != demonstrations.trials.shape or not np.isfinite(scores).all():
-        raise DataError(
-            f"scores of shape {scores.shape}: finite scores for {demonstrations.n_queries} queries × "
-            f"{demonstrations.n_prompts} prompts are needed, as held_out_scores gives them"
-        )
+    _check(demonstrations, scores, level, n_points)
     best, rows = scores.argmax(axis=1), np.arange(len(scores))
     margins: FloatArray = scores[rows, best] - scores[rows, baseline]
     thresholds = _thresholds(margins[margins > 0], n_points)
@@ -184,6 +176,18 @@ def risk_coverage(
         n_queries=demonstrations.n_queries,
         n_groups=len(np.unique(groups)),
     )
+
+
+def _check(demonstrations: Demonstrations, scores: FloatArray, level: float, n_points: int) -> None:
+    if not 0.5 < level < 1:
+        raise ParameterError(f"level={level}: a number above 0.5 and below 1 is needed")
+    if n_points < 1:
+        raise ParameterError(f"n_points={n_points}: at least 1 is needed")
+    if scores.shape != demonstrations.trials.shape or not np.isfinite(scores).all():
+        raise DataError(
+            f"scores of shape {scores.shape}: finite scores for {demonstrations.n_queries} queries × "
+            f"{demonstrations.n_prompts} prompts are needed, as held_out_scores gives them"
+        )
 
 
 def _thresholds(margins: FloatArray, n_points: int) -> list[float]:

@@ -200,19 +200,19 @@ def _by_policy(
                 f"the policy chose for {len(run.choices)} queries, but there are {demonstrations.n_queries}: "
                 "cross-validate it on these very demonstrations"
             )
-    n_folds, tried = runs[0].n_folds, np.flatnonzero(demonstrations.trials.any(axis=0))
-    is_from_here = n_folds > 1  # else the policy, and its best single prompt, were learnt from other logs
+    n_folds, tried = runs[0].n_shared_folds, np.flatnonzero(demonstrations.trials.any(axis=0))
+    is_from_here = n_folds is not None  # else the policy's best single prompt was learnt from other logs, too
     best_here = np.full(demonstrations.n_queries, tried[best_single_of(logs.demonstrations)])
     over_best = average_gain(
         demonstrations,
         [(run.choices, run.baseline if is_from_here else best_here) for run in runs],
         groups=logs.groups,
-        n_folds=n_folds if is_from_here else None,
+        n_folds=n_folds,
         level=level,
     )
     singles = (np.full(demonstrations.n_queries, prompt) for prompt in tried[logs.rivals])
     over_each = (
         gain_outcomes(demonstrations, [(run.choices, single) for run in runs], groups=logs.groups) for single in singles
     )
-    widening = fold_widening(n_folds, n_runs=len(runs)) if is_from_here else 1.0
+    widening = fold_widening(n_folds, n_runs=len(runs))
     return over_best, p_value_over_all(over_each, widening=widening)

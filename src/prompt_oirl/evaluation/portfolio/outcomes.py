@@ -11,6 +11,7 @@ import numpy as np
 
 from prompt_oirl.arrays import BoolArray, FloatArray, IntArray
 from prompt_oirl.demonstrations import Demonstrations
+from prompt_oirl.evaluation.chosen import used_cells
 from prompt_oirl.evaluation.estimate import Estimate, Outcomes, estimate
 from prompt_oirl.evaluation.portfolio.subsets import Subset, SubsetSearch
 from prompt_oirl.evaluation.ratio import ratio_interval
@@ -137,8 +138,7 @@ class AveragedOutcomes:
         can_vary: BoolArray | None = None,
     ) -> Estimate:
         """Estimate a mean over queries that rests on some choices, or a ratio of two."""
-        used = np.zeros(self.demonstrations.trials.shape, dtype=np.bool_)
-        used[np.arange(len(used)), np.vstack(choices)] = True
+        used = used_cells(self.demonstrations, list(np.vstack(choices)))
         outcomes = Outcomes(
             values=values,
             weights=self._weights,

@@ -191,8 +191,9 @@ def portfolio(
         rates_of_others(demonstrations, groups, seed),
     )
     draws = [Draw(search, (2 * i, 2 * i + 1)) for i in range(n_seeds)]
-    widening = 1.0 if n_folds is None else fold_widening(n_folds)
-    return measured_portfolio(demonstrations, draws, groups=groups, keep=keep, level=level, widening=widening)
+    return measured_portfolio(
+        demonstrations, draws, groups=groups, keep=keep, level=level, widening=fold_widening(n_folds)
+    )
 
 
 def measured_portfolio(
