@@ -75,24 +75,17 @@ def make_findings(
         DataError: There is not one scored trial.
         UnseenPromptError: The logs have a prompt that the recommender does not know.
     """
-    if recommender is not None:
-        by = recommender.by
-        check_unseen(demonstrations.queries, recommender.seen_groups_[by], by=by)
-    if not demonstrations.trials.any():
-        raise DataError(
-            f"{source}: no trial has a reward, so nothing can be said; check how the answers were graded "
-            "(prompt-oirl inspect)"
-        )
+    _check(demonstrations, recommender, source=source)
+    by = by if recommender is None else recommender.by
     on_step("looking at the logs")
     judged = demonstrations.select_queries(np.flatnonzero(demonstrations.trials.any(axis=1)))
     groups = judged.groups(by)
-    rows = list(answers)
     on_step("scoring held-out queries")
     options = Options(by=by, n_folds=n_folds, confidence=confidence, level=level, seed=seed, grader=grader)
     chosen_among = default_candidates(seed) if candidates is None else tuple(candidates)
     evidence = weigh_evidence(judged, groups=groups)
     held_out = _attempt(lambda: _judge(judged, recommender, chosen_among, options, groups, evidence))
-    parts = Parts(demonstrations, judged, held_out, rows, chosen_among, options, recommender)
+    parts = Parts(demonstrations, judged, held_out, list(answers), chosen_among, options, recommender)
     gain = _attempt(parts.gain)
     return Findings(
         source=source,
@@ -118,6 +111,16 @@ def make_findings(
         cost=_attempt(parts.cost),
         portfolio=_step(on_step, "choosing which prompts to keep", parts.portfolio),
     )
+
+
+def _check(demonstrations: Demonstrations, recommender: Recommender | None, *, source: str) -> None:
+    if recommender is not None:
+        check_unseen(demonstrations.queries, recommender.seen_groups_[recommender.by], by=recommender.by)
+    if not demonstrations.trials.any():
+        raise DataError(
+            f"{source}: no trial has a reward, so nothing can be said; check how the answers were graded "
+            "(prompt-oirl inspect)"
+        )
 
 
 def _attempt(make: Callable[[], _T | Missing]) -> _T | Missing:

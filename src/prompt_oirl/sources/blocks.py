@@ -28,7 +28,7 @@ _TEXT_COLUMNS = ("query", "prompt", "prompt_id", "answer", "gold")
 """Read from JSON as text, not by inference, which takes a text that looks like a date for one."""
 
 _OBJECT_COLUMNS = ("action_probabilities",)
-"""May hold an object in JSONL, which is read as its text: what other formats have."""
+"""May hold an object in JSONL, and a struct or map in Parquet, which is read as its text: what CSV has."""
 
 
 class Block(NamedTuple):
@@ -65,9 +65,24 @@ def read_blocks(path: Path, known: Collection[str]) -> Iterator[Block]:
 def _read_parquet(path: Path, _: Collection[str]) -> Iterator[Block]:
     def batches() -> Iterator[pa.RecordBatch]:
         with pyarrow.parquet.ParquetFile(path) as file:
-            yield from file.iter_batches(_BATCH_ROWS)
+            yield from map(_with_objects_as_text, file.iter_batches(_BATCH_ROWS))
 
     return _numbered(path, batches, first=1)
+
+
+def _with_objects_as_text(batch: pa.RecordBatch) -> pa.RecordBatch:
+    for place, field in enumerate(batch.schema):
+        if field.name in _OBJECT_COLUMNS and (pa.types.is_struct(field.type) or pa.types.is_map(field.type)):
+            texts = pa.array(map(_object_as_text, batch.column(place).to_pylist()), type=pa.string())
+            batch = batch.set_column(place, field.name, texts)
+    return batch
+
+
+def _object_as_text(pairs: Mapping[str, Any] | list[tuple[str, Any]] | None) -> str | None:
+    """Write an object as JSON without its nulls, which a struct has where a row lacks the key."""
+    if pairs is None:
+        return None
+    return json.dumps({name: value for name, value in dict(pairs).items() if value is not None})
 
 
 def _read_csv(path: Path, _: Collection[str]) -> Iterator[Block]:

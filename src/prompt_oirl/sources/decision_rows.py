@@ -42,7 +42,7 @@ def read_logged_decisions(
     - `correct` or `reward`: a number from 0 to 1, true, false, or empty where there is none. Or, with a grader,
       `answer` and `gold`.
     - `propensity`: the probability of the row's prompt, above 0 and at most 1; in every row or in none.
-    - `action_probabilities`: optional, a JSON object, or its text as the other formats have it: the id of each
+    - `action_probabilities`: optional, a JSON object, a struct or map of Parquet, or the object's text: the id of each
       candidate and its probability, which sum to 1: `{"steps": 0.9, "short": 0.1}`. It tells exactly where logging had
       support.
 

@@ -96,6 +96,25 @@ def test_probabilities_may_be_objects_in_jsonl(tmp_path) -> None:
     assert found.action_probabilities.tolist() == [[0.9, 0.1]] * 3
 
 
+def test_probabilities_may_be_structs_or_maps_in_parquet(tmp_path) -> None:
+    """In a struct every row has every key: null where the row has no such candidate."""
+    some = [ROWS[0] | {"propensity": 1.0, "action_probabilities": {"steps": 1.0}}]
+    some += everywhere(action_probabilities=json.loads(BOTH))[1:]
+    found = read_logged_decisions(write(tmp_path / "struct.parquet", some))
+    assert found.action_probabilities.tolist() == [[1, 0], [0.9, 0.1], [0.9, 0.1]]
+    table = pa.Table.from_pylist([{**row, "action_probabilities": None} for row in some])
+    maps = pa.array([list(row["action_probabilities"].items()) for row in some], pa.map_(pa.string(), pa.float64()))
+    place = table.schema.names.index("action_probabilities")
+    pyarrow.parquet.write_table(table.set_column(place, "action_probabilities", maps), tmp_path / "map.parquet")
+    found = read_logged_decisions(tmp_path / "map.parquet")
+    assert found.action_probabilities.tolist() == [[1, 0], [0.9, 0.1], [0.9, 0.1]]
+
+
+def test_a_list_of_probabilities_is_refused(tmp_path) -> None:
+    with pytest.raises(FileFormatError, match="action_probabilities"):
+        read_logged_decisions(write(tmp_path / "list.parquet", everywhere(action_probabilities=[0.9, 0.1])))
+
+
 def test_an_object_elsewhere_is_refused(tmp_path) -> None:
     with pytest.raises(FileFormatError, match=r"row 1: .*'propensity' holds .* where a text or a number"):
         read_logged_decisions(write(tmp_path / "d.jsonl", everywhere(propensity={"steps": 0.9})))

@@ -16,6 +16,10 @@ from prompt_oirl.sources.logged_decisions import LoggedDecisions
 __all__ = ["check_propensities", "check_scores", "check_settings", "group_numbers", "policy_probabilities", "wanted"]
 
 
+_LOWEST = 1e-100
+"""Of a propensity: the squares of the inverses of lower ones are no longer numbers."""
+
+
 def wanted(estimators: Collection[Estimator], *, direct_method_only: bool) -> tuple[Estimator, ...]:
     """Return the estimators to ask, in their order.
 
@@ -31,7 +35,8 @@ def check_propensities(decisions: LoggedDecisions, *, direct_method_only: bool, 
     """Raise unless there is something to rest on.
 
     Raises:
-        DataError: There are no propensities, and the direct method alone was not asked for.
+        DataError: There are no propensities, or one that is too low to divide by, and the direct method alone was not
+            asked for.
         ParameterError: It was, but there is no direct model.
     """
     if decisions.propensities is None and not direct_method_only:
@@ -41,6 +46,13 @@ def check_propensities(decisions: LoggedDecisions, *, direct_method_only: bool, 
             "--explore does, or have the estimate rest on a direct model of the rewards alone, whose error no interval "
             "covers (--direct-method-only; direct_method_only=True)"
         )
+    if decisions.propensities is not None and not direct_method_only:
+        lowest = float(decisions.propensities.min(initial=1.0))
+        if lowest < _LOWEST:
+            raise DataError(
+                f"the propensity of decision {int(decisions.propensities.argmin())} is {lowest:g}, with which no "
+                "prompt is ever chosen, and no estimate can hold its inverse; correct what was logged"
+            )
     if direct_method_only and not has_scores:
         raise ParameterError("direct_method_only=True needs a direct model: give scores")
 

@@ -73,8 +73,8 @@ def off_policy_values(
     Raises:
         ParameterError: A policy or the scores have another shape or are no probabilities, or an argument is out of its
             range.
-        DataError: There are no propensities and `direct_method_only` was not asked for; no decision has a reward; or
-            fewer than two groups of queries have one.
+        DataError: There are no propensities, or one under 1e-100, and `direct_method_only` was not asked for;
+            no decision has a reward; or fewer than two groups of queries have one.
     """
     asked = wanted(estimators, direct_method_only=direct_method_only)
     check_settings(clip, switch_at, shrinkage)

@@ -22,6 +22,18 @@ def test_decisions_without_propensities_are_refused_with_the_way_out(greedy, mak
             off_policy_values(bare, world.target, scores=world.scores, estimators=estimators)
 
 
+def test_a_propensity_too_low_to_divide_by_is_refused(greedy, make_decisions) -> None:
+    world = greedy()
+    propensities = world.decisions.propensities.copy()
+    propensities[5] = 1e-200
+    tiny = make_decisions(300, 4, world.rows, world.chosen, world.rewards, propensities)
+    for clip in (0.0, 0.01):
+        with pytest.raises(DataError, match=r"decision 5 is 1e-200, .* correct what was logged"):
+            off_policy_values(tiny, world.target, scores=world.scores, clip=clip)
+    alone = off_policy_values(tiny, world.target, scores=world.scores, direct_method_only=True)
+    assert alone.read == "dm"
+
+
 def test_the_direct_method_alone_is_labelled_so(greedy, make_decisions) -> None:
     world = greedy()
     bare = make_decisions(300, 4, world.rows, world.chosen, world.rewards)
