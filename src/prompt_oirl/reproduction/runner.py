@@ -116,7 +116,7 @@ def reproduce(
     figures = _draw(every, out / "figures")
     seconds = time.perf_counter() - start
     n_kept = sum(result.was_kept for result in results)
-    if n_kept < len(results) or not (out / "manifest.json").exists():
+    if n_kept < len(results) or not earlier.has_wanted:
         _write_manifest(out / "manifest.json", settings, wanted, results, hashes, seconds, jobs, earlier)
     return Reproduction(out, tuple(rows), len(results) - n_kept, n_kept, seconds, tuple(figures))
 
@@ -128,6 +128,8 @@ class _Earlier:
     rows: Sequence[ResultRow] = ()
     costs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     wall_seconds: float = 0.0
+    has_wanted: bool = False
+    """Whether its manifest is that of the tables wanted, too."""
 
     @classmethod
     def of(cls, out: Path, settings: Settings, hashes: dict[str, str], *, leave_out: Sequence[str]) -> _Earlier:
@@ -142,6 +144,7 @@ class _Earlier:
                 [row for row in rows if row.table not in leave_out],
                 {name: cost for name, cost in costs.items() if name not in leave_out},
                 float(manifest["wall_seconds"]),
+                has_wanted=all(costs.get(name, {}).get("code") == code_hash()[:12] for name in leave_out),
             )
         except (OSError, ValueError, KeyError, TypeError):
             return cls()

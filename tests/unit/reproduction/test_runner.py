@@ -118,6 +118,30 @@ def test_one_table_only_leaves_the_others_as_they_are(data: Path, tmp_path: Path
     assert manifest["tables"]["second"] == costs["second"]
 
 
+def test_a_run_from_kept_cells_alone_writes_their_manifest(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    reproduce(data, out)
+    reproduce(data, out, seed=1)
+    again = reproduce(data, out)
+    assert again.n_computed == 0
+    manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["settings"]["seed"] == 0
+    (out / "manifest.json").unlink()
+    reproduce(data, out, only=("first",))
+    every = reproduce(data, out)
+    assert every.n_computed == 0
+    manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+    assert list(manifest["tables"]) == ["second", "first"]
+
+
+def test_a_run_that_finds_everything_leaves_the_manifest_alone(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    reproduce(data, out)
+    before = (out / "manifest.json").read_bytes()
+    reproduce(data, out)
+    assert (out / "manifest.json").read_bytes() == before
+
+
 def test_tables_of_other_data_or_settings_are_not_kept(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     reproduce(data, out)
