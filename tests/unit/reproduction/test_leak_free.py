@@ -30,10 +30,9 @@ def test_a_fast_run_keeps_near_duplicates_together_and_has_one_seed_and_no_subse
     assert "published_recipe" not in {cell.parameters.get("method") for cell in made}
 
 
-def test_five_seeds_count_on_from_the_first_and_one_serves_the_slow() -> None:
+def test_five_seeds_count_on_from_the_first() -> None:
     for cell in leak_free.cells(Settings(seed=10)):
-        slow = cell.parameters.get("method") == "published_recipe"
-        assert cell.parameters["seeds"] == ([10] if slow else [10, 11, 12, 13, 14])
+        assert cell.parameters["seeds"] == [10, 11, 12, 13, 14]
 
 
 def test_no_cell_is_there_twice() -> None:
