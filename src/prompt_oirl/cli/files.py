@@ -13,6 +13,7 @@ from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import ArtifactError, DataNotFoundError, FileFormatError, ParameterError
 from prompt_oirl.grading import get_grader
 from prompt_oirl.prompts import read_prompts
+from prompt_oirl.recommender.manifest import MANIFEST
 from prompt_oirl.runs.export import demonstrations_of
 from prompt_oirl.runs.logged_answers import logged_answers_of
 from prompt_oirl.runs.run import Run, is_run
@@ -64,12 +65,17 @@ def read_logs(
 
 
 def check_logs(path: Path) -> None:
-    """Refuse what somebody may take for logs: a folder that is no run's, and what was found on logs.
+    """Refuse what somebody may take for logs: a recommender, a folder that is no run's, and what was found on logs.
 
     Raises:
         DataNotFoundError: It is such a folder; names the runs that are in it.
         FileFormatError: It is an evaluation or a report.
     """
+    if (path / MANIFEST).is_file() and (path / "state.json").is_file():
+        raise DataNotFoundError(
+            f"{path} is a saved recommender; name the logs, and it where one is needed: "
+            "inspect LOGS, evaluate RECOMMENDER LOGS, report LOGS --recommender RECOMMENDER"
+        )
     if path.is_dir():
         runs = sorted(str(each) for each in path.iterdir() if is_run(each))
         raise DataNotFoundError(

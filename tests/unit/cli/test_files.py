@@ -53,6 +53,13 @@ def test_a_folder_that_is_no_run_is_refused_with_the_runs_in_it(tmp_path: Path) 
     assert f"name the run that is in it ({tmp_path / 'run'})" in str(refused.value)
 
 
+def test_a_recommender_is_refused_with_what_takes_one(tmp_path: Path) -> None:
+    for name in ("manifest.json", "state.json"):
+        (tmp_path / name).write_text("{}", encoding="utf-8")
+    with pytest.raises(DataNotFoundError, match=r"is a saved recommender; .*report LOGS --recommender RECOMMENDER"):
+        read_logs(tmp_path)
+
+
 @pytest.mark.parametrize(
     "found", [{"gain": {}, "regret": {}}, {"simulated": True, "evaluation": {}}, {"verdict": {}}, {"estimates": []}]
 )
