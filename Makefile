@@ -34,6 +34,7 @@ check: $(INSTALLED) ## Check format, lint, types, import contracts and generated
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy benchmarks docs
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
 

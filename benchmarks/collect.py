@@ -16,10 +16,12 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from prompt_oirl.collect.client.concurrency import AdaptiveConcurrency
 from prompt_oirl.collect.client.openai_client import OpenAIClient
@@ -34,6 +36,9 @@ from prompt_oirl.testing.llm_process import llm_process
 CONCURRENCY = 64
 LATENCIES = (0.0, 0.05)
 MODEL = "simulated-llm"
+
+Ask = Callable[[], Coroutine[Any, Any, int]]
+"""Asks everything, and gives how many calls were answered."""
 
 
 def conversations(world: SyntheticWorld) -> Iterator[tuple[Message, ...]]:
@@ -71,10 +76,10 @@ async def collect(base_url: str, world: SyntheticWorld, folder: Path) -> int:
     return collected.spending.answered
 
 
-def timed(work: Callable[[], int], *, expected: int) -> tuple[float, float]:
+def timed(ask: Ask, *, expected: int) -> tuple[float, float]:
     """Return calls a second, and the CPU seconds of this process for a thousand calls."""
     start, cpu = time.perf_counter(), time.process_time()
-    n_answered = work()
+    n_answered = asyncio.run(ask())
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     if n_answered != expected:
         sys.exit(f"{n_answered} of {expected} calls were answered")
@@ -96,16 +101,12 @@ def measure(world: SyntheticWorld, *, latency: float, n_pairs: int) -> dict[str,
         asyncio.run(ask_bare(base_url, islice(conversations(world), 200)))  # the first calls import and compile
         for number in range(n_pairs):
             run = Path(folder) / str(number)
-            ways = [
-                lambda: bare.append(
-                    timed(lambda: asyncio.run(ask_bare(base_url, conversations(world))), expected=n_calls)
-                ),
-                lambda run=run: collected.append(
-                    timed(lambda: asyncio.run(collect(base_url, world, run)), expected=n_calls)
-                ),
+            ways: list[tuple[list[tuple[float, float]], Ask]] = [
+                (bare, partial(ask_bare, base_url, conversations(world))),
+                (collected, partial(collect, base_url, world, run)),
             ]
-            for way in ways if number % 2 == 0 else reversed(ways):
-                way()
+            for seen, ask in ways if number % 2 == 0 else reversed(ways):
+                seen.append(timed(ask, expected=n_calls))
     ratios = [ours / theirs for (ours, _), (theirs, _) in zip(collected, bare, strict=True)]
     return {
         "latency": latency,

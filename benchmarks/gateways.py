@@ -57,7 +57,15 @@ def litellm(upstream: str, folder: Path) -> Iterator[Server]:
     parameters = {"model": "openai/fixed", "api_base": upstream, "api_key": "none"}
     configuration = folder / "litellm.yaml"  # JSON is YAML
     configuration.write_text(json.dumps({"model_list": [{"model_name": "fixed", "litellm_params": parameters}]}))
-    command = [PEERS / "litellm", "--config", configuration, "--host", "127.0.0.1", "--port", "{port}"]
+    command: list[str | Path] = [
+        PEERS / "litellm",
+        "--config",
+        configuration,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "{port}",
+    ]
     with running([*command, "--telemetry", "False"], ready="/health/liveliness", environment=_LITELLM) as server:
         yield server
 
@@ -65,7 +73,7 @@ def litellm(upstream: str, folder: Path) -> Iterator[Server]:
 @contextmanager
 def routellm(upstream: str) -> Iterator[Server]:
     """Run RouteLLM's server."""
-    command = [PEERS / "python", HERE / "peers" / "routellm_server.py", "{port}", upstream]
+    command: list[str | Path] = [PEERS / "python", HERE / "peers" / "routellm_server.py", "{port}", upstream]
     with running(command, ready="/openapi.json", environment=_ONLY_LOOPBACK) as server:
         yield server
 

@@ -21,11 +21,12 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from prompt_oirl.testing.known_truth import (
     Measured,
     cross_validated_gain,
+    gain_of_knowing,
     held_out_gain,
     measured_headroom,
     off_policy_gains,
@@ -71,6 +72,7 @@ FIGURES = {
     "bracket": Wanted("headroom lies between floor and ceiling", low=95),
     "false_found": Wanted("headroom found where there is none", high=5),
     "power": Wanted("headroom of 3 points found; 2000 queries, 6 prompts, 4 repeats", low=80),
+    "power_of_knowing": Wanted("the same headroom found by one who knows the success probabilities of every class"),
     "false_pays": Wanted("choosing per query said to pay where it does not, candidates by type", high=5),
     "pays": Wanted("choosing per query said to pay, candidates by type"),
     "harm": Wanted("recommender over 0.5 points worse than the logs' best single prompt, candidates by type", high=5),
@@ -125,7 +127,7 @@ def of_single_trials(kind: str, seed: int) -> Iterator[Outcome]:
     yield "false_found", measured_headroom(world).found.verdict == "found"
 
 
-POWER = {
+POWER: dict[str, dict[str, Any]] = {
     "all of it told by the text": {"visible": 1.0},
     "half of it told by the text": {"visible": 0.5},
     "a tenth of it told by the text": {"visible": 0.1},
@@ -136,6 +138,7 @@ POWER = {
 def of_power(kind: str, seed: int) -> Iterator[Outcome]:
     world = replace(TypedWorld.of_kind("strong", seed), headroom=0.03, n_queries=2000, repeats=(4, 4), **POWER[kind])
     yield "power", measured_headroom(world).found.verdict == "found"
+    yield "power_of_knowing", gain_of_knowing(world, level=0.9).low > 0
 
 
 def of_selection(kind: str, seed: int) -> Iterator[Outcome]:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 from data import logs
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from prompt_oirl import BestOfN, BestSinglePrompt, Candidate, KernelAdvantage, LogisticModel, Prompt, Query, Recommender
 
@@ -37,7 +37,7 @@ def milliseconds(work: Callable[[str], object], texts: Sequence[str], rounds: in
     for text in texts[:20]:
         work(text)
     wall, processor = [], []
-    for text in texts * rounds:
+    for text in [*texts] * rounds:
         start, start_of_work = time.perf_counter(), time.thread_time()
         work(text)
         processor.append(time.thread_time() - start_of_work)
@@ -68,7 +68,8 @@ def widened(model: KernelAdvantage | LogisticModel, prompts: tuple[Prompt, ...])
 def recommender_of(model: KernelAdvantage | LogisticModel, like: Recommender) -> Recommender:
     """Return a recommender that chooses by the model; all else it has from one fitted on few queries."""
     recommender = Recommender()
-    vars(recommender).update(vars(like))
+    for name, value in vars(like).items():
+        setattr(recommender, name, value)
     recommender.prompts_ = model.prompts_
     recommender.best_single_ = BestSinglePrompt(model.prompts_[0].id)
     recommender.success_rates_ = np.full(len(model.prompts_), 0.5)

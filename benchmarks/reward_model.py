@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from data import logs
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from prompt_oirl import BestOfN, BestSinglePrompt, KernelAdvantage, LexicalFeatures, PublishedRecipe, Recommender
 from prompt_oirl.demonstrations import Demonstrations

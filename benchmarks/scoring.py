@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from data import logs
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from prompt_oirl import AdvantageModel, KernelAdvantage, LogisticModel, Query, RewardModel
 from prompt_oirl.demonstrations import Demonstrations

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from prompt_oirl import Demonstrations, Prompt, Recommender
 from prompt_oirl.testing import SyntheticWorld
@@ -46,8 +46,10 @@ def train(folder: Path) -> Path:
 def write_requests(folder: Path) -> None:
     """Write bodies of requests: recommend.jsonl, chat.jsonl and stream.jsonl."""
     queries = [query.text for query in SyntheticWorld(n_queries=_N_ASKED, seed=1).queries]
-    chats = [{"model": "fixed", "messages": [{"role": "user", "content": query}]} for query in queries]
-    bodies = {
+    chats: list[dict[str, object]] = [
+        {"model": "fixed", "messages": [{"role": "user", "content": query}]} for query in queries
+    ]
+    bodies: dict[str, list[dict[str, object]]] = {
         "recommend": [{"query": query} for query in queries],
         "chat": chats,
         "stream": [{**chat, "stream": True} for chat in chats],

@@ -94,7 +94,7 @@ def upstream(*, latency: float = 0.0) -> Iterator[str]:
 @contextmanager
 def service(recommender: Path, *, store: Path, upstream: str | None = None) -> Iterator[Server]:
     """Serve a recommender as a user does, with a decision log in a SQLite file."""
-    command = [PROMPT_OIRL, "serve", recommender, "--port", "{port}", "--store", f"sqlite:///{store}"]
+    command: list[str | Path] = [PROMPT_OIRL, "serve", recommender, "--port", "{port}", "--store", f"sqlite:///{store}"]
     with running([*command, *(["--upstream", upstream] if upstream else [])], ready="/readyz") as server:
         yield server
 

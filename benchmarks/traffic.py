@@ -148,7 +148,7 @@ class Sender:
         """Send for as long as wanted, wait for what is under way, and return the seconds it took."""
         loop, parts = asyncio.get_running_loop(), urlsplit(self._traffic.url)
         for _ in range(self._traffic.concurrency):
-            await loop.create_connection(lambda: Connection(self), parts.hostname, parts.port)
+            await loop.create_connection(lambda: Connection(self), parts.hostname or "127.0.0.1", parts.port or 80)
         start = time.perf_counter()
         self._end = start + self._traffic.seconds
         if self._traffic.rate is None:

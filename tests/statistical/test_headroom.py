@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from prompt_oirl.evaluation import gain, oracle_choices
-from prompt_oirl.testing.known_truth import MeasuredHeadroom, measured_headroom
+from prompt_oirl.testing.known_truth import MeasuredHeadroom, gain_of_knowing, measured_headroom
 from prompt_oirl.testing.typed_world import KINDS, TypedWorld
 
 N_WORLDS = 20
@@ -76,3 +76,19 @@ def test_three_points_that_the_text_tells_of_are_found() -> None:
         for seed in range(15)
     )
     assert share_found([measured_headroom(world) for world in worlds]) >= 0.6  # 80 % are wanted
+
+
+def test_who_knows_the_classes_gains_what_the_text_tells_of() -> None:
+    """All of the headroom where variants are alike, a part of it where they differ, nothing where there is none."""
+
+    def gains(headroom: float, visible: float) -> np.ndarray:
+        worlds = (
+            TypedWorld(n_queries=2000, headroom=headroom, visible=visible, repeats=REPEATED, seed=seed)
+            for seed in range(10)
+        )
+        return np.array([gain_of_knowing(world).value for world in worlds])
+
+    all_told, half_told = gains(0.05, 1.0), gains(0.05, 0.5)
+    assert abs(all_told.mean() - 0.05) < 3.5 * all_told.std(ddof=1) / np.sqrt(len(all_told))
+    assert 0.02 < half_told.mean() < all_told.mean()
+    assert gains(0.0, 0.5).tolist() == [0.0] * 10

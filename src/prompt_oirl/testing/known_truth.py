@@ -12,6 +12,7 @@ from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import ParameterError
 from prompt_oirl.evaluation import CrossValidation, Estimate, cross_validate, gain
 from prompt_oirl.evaluation import cross_validated_gain as estimate_cross_validated_gain
+from prompt_oirl.evaluation.estimate import Outcomes, estimate
 from prompt_oirl.evaluation.headroom import Headroom, headroom
 from prompt_oirl.evaluation.headroom.blocked_logs import BlockedLogs
 from prompt_oirl.evaluation.headroom.trials_choice import TrialsChoice
@@ -33,6 +34,7 @@ __all__ = [
     "best_by_type",
     "cross_validated",
     "cross_validated_gain",
+    "gain_of_knowing",
     "held_out_gain",
     "measured_headroom",
     "off_policy_gains",
@@ -43,6 +45,9 @@ _HEAD_STARTS = (0.0, 0.02, 0.05)
 
 _N_OF_A_CLASS = 250
 """Fresh queries of each class, for truths that are no sums: so many that their luck is about 0.05 points."""
+
+_N_ROUNDS = 4
+"""Of trials left out."""
 
 
 @dataclass(frozen=True)
@@ -182,6 +187,39 @@ def measured_headroom(world: TypedWorld, *, n_draws: int = 5) -> MeasuredHeadroo
         by_trials=None if found.by_trials is None else Measured(found.by_trials, _true_gain_by_trials(world)),
         by_policy=None if found.by_policy is None else Measured(found.by_policy, float(np.mean(truths))),
     )
+
+
+def gain_of_knowing(world: TypedWorld, *, level: float = 0.95, seed: int = 0) -> Estimate:
+    """Estimate what would be gained by who knows the success probabilities of every class, and must guess the class.
+
+    Of a query is known its type and all its trials but one of each prompt, on which the choice is measured. Nobody can
+    choose better by these logs; who must learn the probabilities too will be seen to gain less often.
+
+    Args:
+        world: With the logs.
+        level: Coverage of the interval.
+        seed: Of the trials left out.
+    """
+    rng, logs = np.random.default_rng(seed), world.demonstrations
+    rows, single = np.arange(world.n_queries), world.best_single
+    rates = world.rates.clip(1e-9, 1 - 1e-9)
+    of_type = np.arange(len(rates)) // world.n_variants == (world.classes // world.n_variants)[:, None]
+    prior = np.where(of_type, world.class_shares, 0.0)
+    differences = np.zeros((_N_ROUNDS, world.n_queries))
+    for round in range(_N_ROUNDS):
+        left_out = rng.random(logs.trials.shape) * logs.trials < logs.successes
+        right = logs.successes - left_out
+        wrong = np.maximum(logs.trials - 1, 0) - right
+        likelihood = np.exp(right @ np.log(rates).T + wrong @ np.log1p(-rates).T)
+        choices = (prior * likelihood @ rates).argmax(axis=1)
+        differences[round] = left_out[rows, choices].astype(float) - left_out[rows, single]
+    outcomes = Outcomes(
+        values=differences.mean(axis=0),
+        weights=logs.repeats.astype(np.float64),
+        groups=world.clusters,
+        n_trials=int(logs.trials.sum()),
+    )
+    return estimate(outcomes, level=level)
 
 
 def _true_gain_by_trials(world: TypedWorld) -> float:
