@@ -131,6 +131,35 @@ def test_clipped_propensities_are_reported(cli, files: Files) -> None:
     assert ended.code == 0
     assert "clipped" in ended.out
     assert "Beware: " in ended.out
+    last = ended.out.rstrip().splitlines()[-1]
+    assert last.startswith("Read dr as one that leans on the direct model: clipping took ")
+    assert "dr        the propensities, but the direct model where they were clipped" in ended.out
+
+
+def test_propensities_that_are_too_high_promise_nothing(cli, files: Files, tmp_path: Path) -> None:
+    """Those of the prompt that was mostly logged, the best single one, whose value alone is refused."""
+
+    def too_high(row: dict[str, Any]) -> float:
+        return row["propensity"] * (1.35 if row["propensity"] > 0.5 else 1.0)
+
+    high = edited(files, tmp_path / "high.jsonl", propensity=too_high)
+    ended = cli("evaluate", files.recommender, high, "--off-policy")
+    assert ended.code == 0
+    assert "Refused: the baseline's weights average" in ended.out
+    last = ended.out.rstrip().splitlines()[-1]
+    assert last.startswith("Read dr only if the propensities are right")
+    assert "propensities are likely wrong" in last
+
+
+def test_the_mean_weight_stands_beside_every_estimate(cli, files: Files) -> None:
+    """As docs/off_policy.md promises, also where nothing is wrong with it."""
+    found = cli("evaluate", files.recommender, files.decisions, "--off-policy", "--json").json
+    shown = cli("evaluate", files.recommender, files.decisions, "--off-policy").out.splitlines()
+    lines = [line for line in shown if line.startswith("Support of the ")]
+    assert len(lines) == 2
+    for line, name in zip(lines, ("support", "baseline_support"), strict=True):
+        mean = found[name]["mean_weight"]
+        assert f"mean weight {mean['value']:.2f} [{mean['low']:.2f}, {mean['high']:.2f}]" in line
 
 
 def test_queries_of_training_are_refused_or_left_out(cli, files: Files, tmp_path: Path) -> None:
@@ -156,6 +185,10 @@ def test_without_propensities_only_the_direct_method_is_left(cli, files: Files, 
     allowed = cli("evaluate", files.recommender, bare, "--off-policy", "--direct-method-only")
     assert allowed.code == 0
     assert "rests on the direct model alone" in allowed.out
+    assert "and log propensities." in allowed.out
+    needless = cli("evaluate", files.recommender, files.decisions, "--off-policy", "--direct-method-only")
+    assert "the logs have propensities: leave --direct-method-only out" in needless.out
+    assert "log propensities" not in needless.out
     assert "snips" not in allowed.out
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from prompt_oirl.cli.render import console, interval, points, table
 from prompt_oirl.evaluation.estimate import Estimate
-from prompt_oirl.evaluation.headroom import Headroom, PowerStatement, VarianceComponents
+from prompt_oirl.evaluation.headroom import IDENTICAL_REPEATS, Headroom, PowerStatement, VarianceComponents
 
 __all__ = ["print_headroom"]
 
@@ -20,7 +22,8 @@ def print_headroom(found: Headroom) -> None:
         "floor: by other trials of the query": found.by_trials,
         "floor: by the cross-validated models": found.by_policy,
         "the perfect choice, by a model": found.perfect,
-        "ceiling: the luckiest choice": found.ceiling,
+        "ceiling: the luckiest choice"
+        + (", untried prompts taken to be right" if found.is_ceiling_incomplete else ""): found.ceiling,
     }
     columns = ("choice per query", "gain", f"{found.level:.0%} interval", "queries", "groups")
     rows = [_row(name, estimate) for name, estimate in estimates.items() if estimate is not None]
@@ -54,7 +57,7 @@ def _lines(found: Headroom) -> list[str]:
         )
     if found.unrivalled:
         lines.append(f"Tried on too few queries to be beaten, and left out of the test: {', '.join(found.unrivalled)}.")
-    lines.append(_repeats(found))
+    lines.append(IDENTICAL_REPEATS if found.has_identical_repeats else _repeats(found))
     if found.variance is not None and found.variance.total > 0:
         lines.append(_variance(found.variance))
     if found.power is None:
@@ -64,6 +67,9 @@ def _lines(found: Headroom) -> list[str]:
 
 def _repeats(found: Headroom) -> str:
     share = f"{found.n_repeated_queries} of {found.n_queries} queries"
+    if 2 * found.n_repeated_queries >= found.n_queries:
+        floors = " The floor by trials and the model rest on them." if found.by_trials is not None else ""
+        return f"Repeated trials: {share}.{floors}"
     if found.by_trials is not None and found.verdict != "cannot be told":
         return f"Repeated trials: {share}. The floor by trials and the model rest on them."
     return (
@@ -105,4 +111,5 @@ def _power(power: PowerStatement) -> list[str]:
 
 
 def _size(gain: float) -> str:
-    return f"{100 * gain:.1f}"
+    """Return a size that would be seen, in points, rounded up: a smaller one would not."""
+    return f"{math.ceil(round(1000 * gain, 6)) / 10:.1f}"

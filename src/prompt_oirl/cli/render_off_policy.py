@@ -66,6 +66,11 @@ def _shown(support: Support, n_scored: int) -> str:
     estimated = "" if support.is_overlap_exact else " (estimated)"
     return (
         f"{support.n_matched} of {n_scored} decisions have its prompt, effective sample size "
-        f"{support.effective_sample_size:.0f}, overlap {percent(support.overlap)}{estimated}, largest weight "
-        f"{support.largest_weight:.1f}{clipped}"
+        f"{support.effective_sample_size:.0f}, overlap {percent(support.overlap)}{estimated}, mean weight "
+        f"{_mean_weight(support)}, largest weight {support.largest_weight:.1f}{clipped}"
     )
+
+
+def _mean_weight(support: Support) -> str:
+    mean = support.mean_weight
+    return f"{mean.value:.2f} [{mean.low:.2f}, {mean.high:.2f}]"

@@ -33,6 +33,9 @@ _EXPONENTS = (0.0, 0.25, 0.5, 1.0)
 
 _FEWEST_POINTS = 3
 
+_SHARE_OF_AVERAGE = 0.5
+"""Below that share of the average over the curve, what the last doubling added is said beside it."""
+
 
 @dataclass(frozen=True)
 class DataSizePoint:
@@ -146,7 +149,7 @@ def data_size_curve(
     slope = _slope(np.log2(sizes), gains, known, covariance)
     per_doubling = _around(points[-1].gain, slope[0], t * slope[1])
     twice = _extrapolate(sizes, gains, known, covariance, t, level) if per_doubling.low > 0 else None
-    return DataSizeCurve(tuple(widened), per_doubling, twice, _reason(per_doubling, twice))
+    return DataSizeCurve(tuple(widened), per_doubling, twice, _reason(per_doubling, twice, _last_doubling(points)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -315,7 +318,13 @@ def _law(sizes: FloatArray, exponent: float) -> FloatArray:
     return law
 
 
-def _reason(per_doubling: Estimate, twice: Extrapolation | None) -> str:
+def _last_doubling(points: Sequence[DataSizePoint]) -> float:
+    """Return what the last two points add to each other, per doubling of the queries."""
+    before, last = points[-2:]
+    return (last.gain.value - before.gain.value) / math.log2(last.n_queries / before.n_queries)
+
+
+def _reason(per_doubling: Estimate, twice: Extrapolation | None, last_doubling: float) -> str:
     added = (
         f"a doubling added {100 * per_doubling.value:+.1f} points "
         f"[{100 * per_doubling.low:+.1f}, {100 * per_doubling.high:+.1f}]"
@@ -326,8 +335,14 @@ def _reason(per_doubling: Estimate, twice: Extrapolation | None) -> str:
         return f"{added}: the curve is flat within noise, so nothing is said about more logs"
     if twice is None:
         return f"{added}; fewer than {_FEWEST_POINTS} fractions were measured, too few to extrapolate"
+    goes_on = "; if that goes on"
+    if last_doubling < _SHARE_OF_AVERAGE * per_doubling.value:
+        goes_on = (
+            f" on average over all points, but the last one {100 * last_doubling:+.1f}; "
+            "if the fit to all points goes on"
+        )
     return (
-        f"{added}; if that goes on, {twice.n_queries:,} queries would gain {100 * twice.gain:+.1f} points "
+        f"{added}{goes_on}, {twice.n_queries:,} queries would gain {100 * twice.gain:+.1f} points "
         f"[{100 * twice.low:+.1f}, {100 * twice.high:+.1f}]: an extrapolation, no measurement"
     )
 

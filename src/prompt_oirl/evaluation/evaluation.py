@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from prompt_oirl.demonstrations import Demonstrations
-from prompt_oirl.evaluation.chosen import chosen_rewards
 from prompt_oirl.evaluation.estimate import Estimate
 from prompt_oirl.evaluation.gains import gain
 from prompt_oirl.evaluation.values import policy_value, regret, share_of_inflated_headroom
@@ -23,8 +20,8 @@ __all__ = ["Evaluation", "evaluate"]
 class Evaluation:
     """A policy against a baseline.
 
-    Both values and the gain rest on the same queries, those with trials of both chosen prompts: value less baseline
-    value is the gain.
+    Each value rests on all queries on which the prompt chosen was tried. So on complete logs value less baseline value
+    is the gain; where trials are missing they rest on different queries, and it is only about that.
     """
 
     value: Estimate
@@ -34,7 +31,7 @@ class Evaluation:
     """Success rate of the baseline."""
 
     gain: Estimate
-    """The first less the second, paired, cluster-robust normal interval."""
+    """What the policy gains over the baseline, paired, cluster-robust normal interval."""
 
     gain_by_bootstrap: Estimate
     """The same gain, with the cluster bootstrap's interval."""
@@ -110,10 +107,9 @@ def evaluate(
     choices = policy.choose(demonstrations.queries, demonstrations.prompts)
     single = baseline.choose(demonstrations.queries, demonstrations.prompts)
     groups = demonstrations.groups(by)
-    paired = ~np.isnan(chosen_rewards(demonstrations, choices) - chosen_rewards(demonstrations, single))
     return Evaluation(
-        value=policy_value(demonstrations, choices, groups=groups, within=paired, level=level),
-        baseline_value=policy_value(demonstrations, single, groups=groups, within=paired, level=level),
+        value=policy_value(demonstrations, choices, groups=groups, level=level),
+        baseline_value=policy_value(demonstrations, single, groups=groups, level=level),
         gain=gain(demonstrations, choices, single, groups=groups, level=level),
         gain_by_bootstrap=gain(
             demonstrations, choices, single, groups=groups, level=level, method="bootstrap", seed=seed

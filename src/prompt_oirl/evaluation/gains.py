@@ -92,26 +92,43 @@ def average_gain(
         seed: Of the bootstrap.
 
     Returns:
-        The mean of the runs' gains. A query is left out if no run's two prompts were tried on it.
+        The mean of the runs' gains. A query is left out if no run's two prompts were tried on it. With trials missing
+        the interval ends where the share of the queries that get another prompt does, which no gain exceeds.
 
     Raises:
         ParameterError: There is no run, or fewer than two folds.
         DataError: Fewer than two groups of queries have trials of both prompts, or differ by nothing.
     """
     runs = _runs(demonstrations, pairs)
-    outcomes = _averaged(demonstrations, runs, groups)
-    found = estimate(outcomes, bounds=(-1.0, 1.0), level=level, method=method, seed=seed)
+
+    def estimated(some: Sequence[_Differences]) -> Estimate:
+        most = _most(demonstrations, some, groups, level)
+        outcomes = _averaged(demonstrations, some, groups)
+        return estimate(outcomes, bounds=(-most, most), level=level, method=method, seed=seed)
+
+    found = estimated(runs)
     if n_folds is None:
         return found
     widening = fold_widening(n_folds, n_runs=len(pairs))
-    of_runs = [
-        estimate(_averaged(demonstrations, [run], groups), level=level, method=method, seed=seed) for run in runs
-    ]
+    of_runs = [estimated([run]) for run in runs]
     below, above = (
         float(widening * np.sqrt(np.mean(np.square(ends))))
         for ends in ([run.value - run.low for run in of_runs], [run.high - run.value for run in of_runs])
     )
-    return replace(found, low=max(found.value - below, -1.0), high=min(found.value + above, 1.0))
+    most = _most(demonstrations, runs, groups, level)
+    return replace(found, low=max(found.value - below, -most), high=min(found.value + above, most))
+
+
+def _most(demonstrations: Demonstrations, runs: Sequence[_Differences], groups: IntArray, level: float) -> float:
+    """Return what no gain exceeds: the upper end of the share of queries on which the two prompts differ.
+
+    Where nothing is missing an interval hardly reaches it. Where little is known of those queries it would go beyond.
+    """
+    if all(run.is_known.all() for run in runs):
+        return 1.0
+    shares = np.mean([run.differ for run in runs], axis=0)
+    weights = demonstrations.repeats.astype(np.float64)
+    return estimate(Outcomes(shares, weights, np.asarray(groups), n_trials=0), bounds=(0.0, 1.0), level=level).high
 
 
 def fold_widening(n_folds: int | None, *, n_runs: int = 1) -> float:
@@ -200,6 +217,7 @@ class _Differences:
 
     pair: tuple[IntArray, IntArray]
     outcomes: FloatArray
+    differ: BoolArray
     is_known: BoolArray
     can_vary: BoolArray
     pseudo_weight: float
@@ -221,4 +239,4 @@ class _Differences:
         scale = of_differing / of_measured if of_measured else of_differing / mean_weight if mean_weight else 1.0
         outcomes = np.where(differ, mean, 0.0)
         outcomes[measured] += scale * (differences[measured] - mean)
-        return cls(pair, outcomes, is_known, measured if of_measured else differ, mean_weight * max(scale, 1.0))
+        return cls(pair, outcomes, differ, is_known, measured if of_measured else differ, mean_weight * max(scale, 1.0))

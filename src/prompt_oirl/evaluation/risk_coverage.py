@@ -21,6 +21,8 @@ from prompt_oirl.evaluation.simultaneous import simultaneous_bounds
 
 __all__ = ["RiskCoverage", "RiskCoveragePoint", "risk_coverage"]
 
+_LEFT_TO_THE_RULE = "whether to choose per query at all is the no-harm rule's decision, not this curve's"
+
 
 @dataclass(frozen=True)
 class RiskCoveragePoint:
@@ -76,19 +78,21 @@ class RiskCoverage:
 
     @property
     def threshold(self) -> float | None:
-        """The margin under which to abstain, that of `best`; None: keep the best single prompt for every query."""
+        """The margin under which to abstain, that of `best`; None where no point is shown to gain."""
         return None if self.best is None else self.best.threshold
 
     @property
     def reason(self) -> str:
         """What the threshold rests on, or why there is none, in one sentence."""
         if not self.points:
-            return "No query scores another prompt above the best single one, so all keep it."
+            return (
+                "No query scores another prompt above the best single one, so this curve names no threshold; "
+                f"{_LEFT_TO_THE_RULE}."
+            )
         if self.best is None:
             return (
-                f"At none of {len(self.points)} thresholds has leaving the best single prompt been shown to gain "
-                f"(lower bounds at {self.level:.0%} for all of them together), so every query keeps it: "
-                "log more queries, or repeats of them."
+                f"No threshold is shown to gain where all {len(self.points)} are looked at together (lower bounds at "
+                f"{self.level:.0%}), so this curve names none; {_LEFT_TO_THE_RULE}."
             )
         return (
             f"Where the margin is {self.best.threshold:.3g} or more, {self.best.share:.0%} of the queries, leaving the "

@@ -36,15 +36,14 @@ class GainFindings:
     """What the choice per query is worth on queries that it was not learnt from."""
 
     value: Estimate
-    """Success rate of the choices where they and the best single prompt have trials, the mean over the draws of the
-    folds as the gain is."""
+    """Success rate of the choices where they were tried, the mean over the draws of the folds as the gain is."""
 
     baseline_value: Estimate
-    """Success rate of the best single prompt on the same queries."""
+    """Success rate of the best single prompt where it was tried."""
 
     gain: Estimate
-    """The first less the second, with the no-harm rule applied as it would be in use; where trials are missing, how
-    often another prompt is chosen is known from more queries than these."""
+    """Of the choices over the best single prompt, with the no-harm rule applied as it would be in use. Where trials are
+    missing it is only about the difference of these rates, which rest on different queries."""
 
     gain_by_bootstrap: Estimate
     """The same gain with the cluster bootstrap's interval."""
@@ -55,8 +54,12 @@ class GainFindings:
     random_prompt: Estimate
     """Success rate of a prompt drawn at random for each query."""
 
+    share_of_best_single: float
+    """Share of the queries that are compared with the best single prompt of all of these logs; the others' folds had
+    another one for the best. 1 where a recommender is judged."""
+
     share_switched: float
-    """Share of the queries that get another prompt than the best single one."""
+    """Share of the queries that get another prompt than the best single one that they are compared with."""
 
     win_map: tuple[PromptWins, ...]
     """For each prompt, how often it is chosen and what it is worth there, in the first draw of the folds."""

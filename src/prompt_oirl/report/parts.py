@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from prompt_oirl.arrays import FloatArray, IntArray
+from prompt_oirl.arrays import BoolArray, FloatArray, IntArray
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import DataError
 from prompt_oirl.evaluation import (
@@ -122,15 +122,15 @@ class Parts:
             gain_by_bootstrap=self._gain_of(found.runs, method="bootstrap"),
             gain_without_rule=self._gain_of(found.without_rule) if found.without_rule else None,
             random_prompt=random_prompt_value(self.judged, groups=groups, level=level),
-            share_switched=float(
-                np.average(
-                    np.mean([choices != baseline for choices, baseline in pairs], axis=0), weights=self.judged.repeats
-                )
-            ),
+            share_of_best_single=self._share([baseline == found.best_single for _, baseline in pairs]),
+            share_switched=self._share([choices != baseline for choices, baseline in pairs]),
             win_map=win_map(self.judged, first.choices, first.baseline, groups=groups, level=level),
             n_runs=len(found.runs),
             reward_model=found.reward_model,
         )
+
+    def _share(self, of_draws: Sequence[BoolArray]) -> float:
+        return float(np.average(np.mean(of_draws, axis=0), weights=self.judged.repeats))
 
     def _gain_of(self, runs: Sequence[CrossValidation], *, method: IntervalMethod = "normal") -> Estimate:
         options = self.options

@@ -14,7 +14,23 @@ from prompt_oirl.report.leakage import LeakageAudit
 from prompt_oirl.report.share_captured import share_captured
 from prompt_oirl.report.texts import count, percent, prompt_name
 
-__all__ = ["Situation"]
+__all__ = ["Situation", "rival_of", "rule_allows"]
+
+
+def rival_of(findings: Findings) -> str:
+    """Return what a gain is over, as a sentence names it: one prompt, or that of each fold where these differ."""
+    best = prompt_name(findings.best_single)
+    share = 1.0 if isinstance(findings.gain, Missing) else findings.gain.share_of_best_single
+    if share == 1:
+        return f"{best} for every query"
+    if share == 0:
+        return "the best single prompt, another one in each fold"
+    return f"the best single prompt, which is {best} in the folds of {percent(share, 0)} of the queries"
+
+
+def rule_allows(findings: Findings) -> bool:
+    """Return whether the no-harm rule lets the choice be made; a recommender that is judged has been through it."""
+    return isinstance(findings.selection, Missing) or findings.selection.pays
 
 
 @dataclass(frozen=True)
@@ -23,6 +39,12 @@ class Situation:
 
     best: str
     """The best single prompt, as a sentence names it; a recommender's own, where one is judged."""
+
+    rival: str
+    """What a gain is over, as a sentence names it."""
+
+    is_one_rival: bool
+    """Whether that is one prompt for every query."""
 
     other_best: str | None
     """The prompt that is best for all queries of these logs, where a recommender holds another for the best."""
@@ -57,13 +79,15 @@ class Situation:
         captured = share_captured(findings)
         return cls(
             best=prompt_name(findings.best_single),
+            rival=rival_of(findings),
+            is_one_rival=gain is None or gain.share_of_best_single == 1,
             other_best=None if findings.best_here == findings.best_single else prompt_name(findings.best_here),
             n_prompts=sum(prompt.trials > 0 for prompt in findings.inspection.prompts),
             leakage=findings.leakage,
             evidence=findings.evidence,
             gain=None if gain is None else gain.gain,
             shown_gain=None if gain is None else gain.gain_without_rule or gain.gain,
-            rule_allows=isinstance(findings.selection, Missing) or findings.selection.pays,
+            rule_allows=rule_allows(findings),
             headroom=None if isinstance(findings.headroom, Missing) else findings.headroom,
             uses_one_prompt=gain is not None and gain.reward_model is None,
             has_warnings=bool(findings.warnings),

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from prompt_oirl.arrays import BoolArray, FloatArray, IntArray
+from prompt_oirl.arrays import IntArray
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.evaluation import Estimate, chosen_rewards
+from prompt_oirl.evaluation.chosen import used_cells
 from prompt_oirl.evaluation.estimate import Outcomes, estimate
 from prompt_oirl.evaluation.scores import mean_over_known
 
@@ -21,10 +22,10 @@ Pairs = Sequence[tuple[IntArray, IntArray]]
 def average_values(
     demonstrations: Demonstrations, pairs: Pairs, *, groups: IntArray, level: float
 ) -> tuple[Estimate, Estimate]:
-    """Estimate the success rates of the choices and of the baseline, on the queries and draws that have both.
+    """Estimate the success rates of the choices and of the baseline, each on the queries where its prompt was tried.
 
-    Where trials are missing, their difference is not quite the gain: a query on which both choose the same prompt
-    counts there without a trial.
+    Queries where both were tried would be too many on which both choose the same prompt, which is then a good one. So
+    where trials are missing the two rest on different queries, and their difference is only about the gain.
 
     Args:
         demonstrations: Held-out demonstrations.
@@ -33,35 +34,19 @@ def average_values(
         level: Coverage of the intervals.
 
     Raises:
-        DataError: Fewer than two groups of queries have trials of both prompts.
+        DataError: Fewer than two groups of queries have trials of a chosen prompt, or of the best single one.
     """
-    known = _known(demonstrations, pairs)
-    chosen, baseline = (
-        _average(demonstrations, side, known, groups=groups, level=level) for side in zip(*pairs, strict=True)
-    )
+    chosen, baseline = (_average(demonstrations, side, groups=groups, level=level) for side in zip(*pairs, strict=True))
     return chosen, baseline
 
 
-def _known(demonstrations: Demonstrations, pairs: Pairs) -> BoolArray:
-    """Return (n_draws, n_queries) whether there are trials of both prompts."""
-    differences: FloatArray = np.array(
-        [chosen_rewards(demonstrations, choices) - chosen_rewards(demonstrations, single) for choices, single in pairs]
-    )
-    known: BoolArray = ~np.isnan(differences)
-    return known
-
-
 def _average(
-    demonstrations: Demonstrations, choices: Sequence[IntArray], known: BoolArray, *, groups: IntArray, level: float
+    demonstrations: Demonstrations, choices: Sequence[IntArray], *, groups: IntArray, level: float
 ) -> Estimate:
-    rewards = np.array([chosen_rewards(demonstrations, each) for each in choices])
-    used = np.zeros(demonstrations.trials.shape, dtype=np.bool_)
-    for each, is_known in zip(choices, known, strict=True):
-        used[np.flatnonzero(is_known), each[is_known]] = True
     outcomes = Outcomes(
-        values=mean_over_known(np.where(known, rewards, np.nan)),
+        values=mean_over_known(np.array([chosen_rewards(demonstrations, each) for each in choices])),
         weights=demonstrations.repeats.astype(np.float64),
         groups=groups,
-        n_trials=int(demonstrations.trials[used].sum()),
+        n_trials=int(demonstrations.trials[used_cells(demonstrations, choices)].sum()),
     )
     return estimate(outcomes, bounds=(0.0, 1.0), level=level)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from prompt_oirl.evaluation.headroom import Headroom
 from prompt_oirl.report.findings import Findings, GainFindings, Missing
 from prompt_oirl.report.share_captured import ShareCaptured, highest_floor, share_captured
+from prompt_oirl.report.situation import rule_allows
 from prompt_oirl.report.texts import interval, marked, percent, points, prompt_name, shown, signed_points, wording
 
 __all__ = ["KeyFigure", "best_prompt_wording", "key_figures"]
@@ -35,7 +36,10 @@ def key_figures(findings: Findings) -> tuple[KeyFigure, ...]:
         base = found.baseline_value
         detail = f"success rate, {percent(base.low)} to {percent(base.high)}"
         name = f"One prompt, {prompt_name(findings.best_single)}"
-        figures += [KeyFigure(name, percent(base.value), marked(detail, base)), _gain(found)]
+        figures += [
+            KeyFigure(name, percent(base.value), marked(detail, base)),
+            _gain(found, is_used=rule_allows(findings) and found.share_switched > 0),
+        ]
     if not isinstance(findings.headroom, Missing):
         figures.append(_headroom(findings, findings.headroom))
     captured = share_captured(findings)
@@ -53,10 +57,10 @@ def best_prompt_wording(findings: Findings) -> str | None:
     return None if reads == findings.best_single else reads
 
 
-def _gain(found: GainFindings) -> KeyFigure:
+def _gain(found: GainFindings, *, is_used: bool) -> KeyFigure:
     """Return the gain as it would be used; where nothing would be, what it would be if it were."""
     tried = found.gain_without_rule
-    if found.share_switched or tried is None:
+    if tried is None or is_used:
         return KeyFigure(
             "Gain per query", signed_points(found.gain.value), marked(f"points, {interval(found.gain)}", found.gain)
         )

@@ -107,7 +107,7 @@ def _pays(here: Situation) -> tuple[str, str]:
     gain = "" if here.gain is None else with_margin(here.gain)
     return (
         "Choose the prompt per query.",
-        f"That gains {gain} points over {here.best} for every query, measured on {count(here.n_queries)} queries "
+        f"That gains {gain} points over {here.rival}, measured on {count(here.n_queries)} queries "
         f"that were held out{_perfect(here)}.",
     )
 
@@ -127,6 +127,8 @@ def _perfect(here: Situation) -> str:
     if here.headroom is None:
         return ""
     if here.headroom.perfect is None:
+        if here.headroom.is_ceiling_incomplete or here.headroom.ceiling.has_few_groups:
+            return ""
         return f"; no choice could gain more than {points(here.headroom.ceiling.high)}"
     if here.is_all_captured:
         return ", and is as much as the model of headroom expects of a perfect choice"
@@ -191,7 +193,8 @@ def _chosen(here: Situation) -> str:
         return "Per-query choice could not be measured here"
     if here.shown_gain.low == here.shown_gain.high == 0:
         return f"Per-query choice keeps {here.best} for every query here"
-    return f"Per-query choice {gained(here.shown_gain)} here{_by_rule(here)}"
+    over = "" if here.is_one_rival else f" over {here.rival}"
+    return f"Per-query choice {gained(here.shown_gain)} here{over}{_by_rule(here)}"
 
 
 def _by_rule(here: Situation) -> str:

@@ -190,6 +190,8 @@ def _fill(probabilities: FloatArray, text: str, position: Mapping[str, int]) -> 
         DataError: It is something else than probabilities of prompts that sum to 1.
     """
     for id, probability in parse_action_probabilities(text).items():
+        if id not in position and probability == 0:
+            continue  # it was no candidate, and no row says how it reads
         if id not in position:
             raise DataError(f"the prompt {id!r:.80} is in no row; name the prompt set that was used (--prompts)")
         probabilities[position[id]] = probability

@@ -50,6 +50,17 @@ def test_a_rising_curve_is_extrapolated_and_says_so(make_demonstrations: Make) -
     json.dumps(found.to_dict(), allow_nan=False)
 
 
+def test_a_last_doubling_that_added_little_is_named_beside_the_average(make_demonstrations: Make) -> None:
+    found = curve(make_demonstrations, lambda n: {100: 0.0, 200: 0.3}.get(n, 0.7))
+    before, last = (point.gain.value for point in found.points[-2:])
+    assert last - before < found.per_doubling.value / 2
+    assert found.twice is not None
+    assert f"on average over all points, but the last one {100 * (last - before):+.1f};" in found.reason
+    rising = curve(make_demonstrations, lambda n: {100: 0.0, 200: 0.3, 400: 0.5}.get(n, 0.8))
+    assert rising.twice is not None
+    assert "but the last one" not in rising.reason
+
+
 def test_a_flat_curve_is_not_extrapolated(make_demonstrations: Make) -> None:
     found = curve(make_demonstrations, lambda _: 0.5)
     assert found.twice is None

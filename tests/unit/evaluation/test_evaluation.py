@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from prompt_oirl.errors import LeakageError, UnseenPromptError
-from prompt_oirl.evaluation import evaluate, gain
+from prompt_oirl.evaluation import evaluate, gain, policy_value
 from prompt_oirl.policies import BestSinglePrompt, Oracle, RandomPrompt
 from prompt_oirl.testing import SyntheticWorld
 
@@ -23,7 +23,9 @@ def test_evaluation_gathers_what_its_parts_say(world: SyntheticWorld) -> None:
     choices, single = (each.choose(test.queries, test.prompts) for each in (policy, baseline))
     assert found.gain == gain(test, choices, single, groups=test.groups())
     assert found.gain_by_bootstrap == gain(test, choices, single, groups=test.groups(), method="bootstrap")
-    assert found.value.n_queries == found.baseline_value.n_queries <= found.gain.n_queries < test.n_queries
+    assert found.value == policy_value(test, choices, groups=test.groups())
+    assert found.baseline_value == policy_value(test, single, groups=test.groups())
+    assert found.baseline_value.n_queries == (test.trials[:, single[0]] > 0).sum() < test.n_queries
     assert found.regret.value > 0
     assert sum(entry.n_queries for entry in found.win_map) == test.n_queries
     assert found.n_missing_cells == (test.trials == 0).sum() > 0

@@ -72,13 +72,30 @@ def test_where_small_margins_mislead_only_large_ones_leave(make_demonstrations: 
     assert found.points[-1].gain.high < 0
 
 
-def test_where_nothing_gains_every_query_keeps_the_best_single_prompt(make_demonstrations: Make) -> None:
+def test_where_nothing_gains_no_threshold_is_named(make_demonstrations: Make) -> None:
     logs, scores = world(make_demonstrations, slope=-1.0)
     found = risk_coverage(logs, scores, baseline=np.zeros(600, int), groups=np.arange(600))
     assert found.threshold is None
     assert found.widest is None
     assert found.to_dict()["best"] is None
-    assert "every query keeps it" in found.reason
+    assert "No threshold is shown to gain where all 20 are looked at together" in found.reason
+
+
+def test_a_gain_that_no_threshold_shows_is_not_denied(make_demonstrations: Make) -> None:
+    """All that leave gain, but no threshold shows it among many: the rule may choose per query all the same."""
+    logs, scores = _gain_that_is_just_shown(make_demonstrations)
+    found = risk_coverage(logs, scores, baseline=np.zeros(300, int), groups=np.arange(300))
+    assert found.points[-1].gain.low > 0
+    assert found.threshold is None
+    assert "keep" not in found.reason
+    assert found.reason.endswith("whether to choose per query at all is the no-harm rule's decision, not this curve's.")
+
+
+def _gain_that_is_just_shown(make: Make) -> tuple[Demonstrations, np.ndarray]:
+    """Prompt 1 wins on 62 of 300 queries and loses on 40, anywhere along the margins."""
+    trials = np.array([[0, 1]] * 62 + [[1, 0]] * 40 + [[1, 1]] * 198)
+    order = np.random.default_rng(0).permutation(300)
+    return make(trials[order]), np.column_stack([np.zeros(300), np.linspace(0.1, 0.4, 300)])
 
 
 def test_a_threshold_is_seldom_found_where_there_is_nothing(make_demonstrations: Make) -> None:
@@ -95,7 +112,7 @@ def test_no_query_has_a_margin(make_demonstrations: Make) -> None:
     found = risk_coverage(logs, -np.abs(scores), baseline=np.zeros(40, int), groups=np.arange(40))
     assert found.points == ()
     assert found.threshold is None
-    assert "all keep it" in found.reason
+    assert "this curve names no threshold; whether to choose per query at all" in found.reason
 
 
 def test_equal_margins_leave_together_and_a_query_counts_as_often_as_it_was_asked(make_demonstrations: Make) -> None:

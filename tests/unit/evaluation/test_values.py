@@ -136,6 +136,22 @@ def test_where_no_other_choice_was_ever_compared_the_interval_says_so(make_demon
     assert found.high > 0.5
 
 
+@pytest.mark.parametrize("n_folds", [None, 5])
+def test_no_interval_goes_beyond_the_share_of_other_choices(n_folds: int | None, make_demonstrations: Make) -> None:
+    """Of 8 in 200 queries that get another prompt two are known: one says all is gained by it, the other nothing."""
+    choices = (np.arange(200) < 8).astype(int)
+    trials = np.ones((200, 2), dtype=int)
+    trials[2:8, 1] = 0
+    successes = trials * np.column_stack([np.zeros(200), np.arange(200) == 0]).astype(int)
+    logs = make_demonstrations(successes, trials)
+    runs = [(choices, single(logs, 0)), (1 - choices, 1 - single(logs, 0))]
+    for pairs in (runs[:1], runs):
+        found = average_gain(logs, pairs, groups=logs.groups(), n_folds=n_folds)
+        assert 0.04 < found.high < 0.08
+        assert found.low == -found.high
+    assert found.low <= found.value <= found.high
+
+
 def test_gain_changes_sign_with_the_roles(make_demonstrations: Make) -> None:
     logs = make_demonstrations(np.random.default_rng(4).integers(0, 2, (80, 2)))
     forth = gain(logs, single(logs, 1), single(logs, 0), groups=logs.groups())

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import DataError, LeakageError
 from prompt_oirl.recommender import Recommender
+from prompt_oirl.report import write_report
 from prompt_oirl.report.findings import Findings, Missing
 from prompt_oirl.report.make import make_findings
 from prompt_oirl.report.verdict import give_verdict
@@ -98,13 +101,15 @@ def test_success_rates_differ_by_the_gain_where_nothing_is_missing() -> None:
     assert found.value.n_queries == found.gain.n_queries == 150
 
 
-def test_equal_rewards_are_noticed() -> None:
-    logs = SyntheticWorld(n_queries=60, missing=0.0).demonstrations
-    found = make_findings(
-        Demonstrations(logs.queries, logs.prompts, logs.trials, logs.trials, logs.unscored), source="x", n_folds=2
-    )
-    assert found.evidence.equal_reward == 1
+@pytest.mark.parametrize("repeats", [1, 3])
+@pytest.mark.parametrize("reward", [0, 1])
+def test_equal_rewards_are_noticed(reward: int, repeats: int, tmp_path: Path) -> None:
+    pytest.importorskip("jinja2", reason="jinja2 is not installed: pip install 'prompt-oirl[report]'")
+    logs = SyntheticWorld(n_queries=60, missing=0.0, repeats=repeats).demonstrations
+    found = make_findings(replace(logs, successes=reward * logs.trials), source="x", n_folds=2)
+    assert found.evidence.equal_reward == reward
     assert give_verdict(found).kind == "equal rewards"
+    write_report(found, tmp_path / "report.html")
 
 
 def test_logs_without_a_reward_are_refused() -> None:

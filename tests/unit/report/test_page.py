@@ -127,6 +127,17 @@ def test_figures_under_the_verdict_say_where_they_cannot_be_trusted(
     assert key_figures(uncompared) == ()
 
 
+def test_the_gain_under_the_verdict_is_that_of_the_verdict(
+    make_situation: Callable[..., Findings], make_estimate: Callable[..., Any], refusing_selection: Callable[..., Any]
+) -> None:
+    """Where the rule declines, some draws of the folds may have switched a few queries all the same."""
+    used = make_situation(gain=make_estimate(0.001, 0.017), without_rule=make_estimate(0.123, 0.085))
+    assert key_figures(used)[1].value == "+0.1"
+    declined = key_figures(refusing_selection(used))[1]
+    assert declined.value == "+12.3"
+    assert "not shown to pay, so not used" in declined.detail
+
+
 def test_warnings_stand_under_the_verdict_and_at_the_end(
     make_situation: Callable[..., Findings], tmp_path: Path
 ) -> None:
@@ -233,7 +244,7 @@ def test_margins_are_in_points_as_in_the_table(world_findings: Findings) -> None
     assert "Where the margin is 7.8 points or more" in text_of(shown, "risk")
 
 
-def test_which_prompts_to_keep_is_a_range_of_prompts_that_are_chosen(world_findings: Findings) -> None:
+def test_which_prompts_to_keep_is_said_as_the_table_has_it(world_findings: Findings) -> None:
     found = world_findings.portfolio
     assert not isinstance(found, Missing)
     sizes = tuple(
@@ -250,8 +261,27 @@ def test_which_prompts_to_keep_is_a_range_of_prompts_that_are_chosen(world_findi
     said = text_of(replace(world_findings, portfolio=kept), "portfolio")
     needed = re.search(r"over the best single prompt needs (.*?)\. ", said)
     assert needed is not None
-    assert re.match(rf"\d to {len(sizes) - 1} prompts by the intervals", needed[1]), needed[1]
-    assert prompt_name(idle) not in needed[1]
+    assert kept.smallest_by_gain == sizes[-1], "all prompts, also the one that is never chosen"
+    assert re.match(rf"\d to {len(sizes)} prompts by the intervals", needed[1]), needed[1]
+    named = ", ".join(map(prompt_name, sizes[-1].prompt_ids))
+    assert needed[1].endswith(f"by what was measured alone {len(sizes)} prompts: {named}")
+    assert f"Of these the choice among all prompts never takes {prompt_name(idle)}." in said
+
+
+def test_a_prompt_that_is_never_chosen_nor_kept_is_named(world_findings: Findings) -> None:
+    found = world_findings.portfolio
+    assert not isinstance(found, Missing)
+    sizes = tuple(
+        replace(size, gain=replace(size.gain, low=-0.1), share_of_value=replace(size.value, value=1.0))
+        for size in found.sizes
+    )
+    idle = next(id for id in sizes[-1].prompt_ids if id not in sizes[0].prompt_ids)
+    wins = tuple(replace(each, n_queries=0 if each.prompt_id == idle else 5) for each in found.wins)
+    kept = replace(found, sizes=sizes, wins=wins)
+    said = text_of(replace(world_findings, portfolio=kept), "portfolio")
+    assert f"is kept by one prompt, {prompt_name(sizes[0].prompt_ids[0])}." in said
+    assert f"Never chosen: {prompt_name(idle)}." in said
+    assert "Of these" not in said
 
 
 def test_equal_points_are_efficient_together(world_findings: Findings) -> None:

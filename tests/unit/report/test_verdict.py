@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,21 @@ def test_it_pays_where_the_interval_is_above_zero(
         "Choose the prompt per query. That gains +1.2 ± 0.6 points over #2 for every query, measured on 265 queries "
         "that were held out; a perfect choice would gain about 5.0."
     )
+
+
+def test_a_rival_that_is_another_prompt_in_some_folds_is_said_to_be(
+    make_situation: Make, make_estimate: Make, make_headroom: Make
+) -> None:
+    gain = make_estimate(0.012, 0.006)
+    headroom = make_headroom("found", by_trials=0.04)
+    for share, rival in ((0.6, "the best single prompt, which is #2 in the folds of 60\u00a0% of the queries"),
+                         (0.0, "the best single prompt, another one in each fold")):  # fmt: skip
+        pays = make_situation(gain=gain, without_rule=gain, headroom=headroom)
+        pays = replace(pays, gain=replace(pays.gain, share_of_best_single=share))
+        assert f"gains +1.2 ± 0.6 points over {rival}, measured" in str(give_verdict(pays))
+        not_shown = make_situation(gain=make_estimate(0.0, 0.01), without_rule=gain, headroom=headroom)
+        not_shown = replace(not_shown, gain=replace(not_shown.gain, share_of_best_single=share))
+        assert f"gains +1.2 ± 0.6 points here over {rival}, +0.0" in str(give_verdict(not_shown))
 
 
 def test_a_recommender_must_gain_over_the_prompt_that_is_best_now(

@@ -110,6 +110,14 @@ def test_probabilities_may_be_structs_or_maps_in_parquet(tmp_path) -> None:
     assert found.action_probabilities.tolist() == [[1, 0], [0.9, 0.1], [0.9, 0.1]]
 
 
+def test_a_prompt_that_was_no_candidate_need_not_be_known(tmp_path) -> None:
+    found = read_logged_decisions(
+        write(tmp_path / "d.jsonl", everywhere(action_probabilities='{"steps": 0.9, "short": 0.1, "other": 0}'))
+    )
+    assert found.prompt_ids == ("steps", "short")
+    assert found.action_probabilities.tolist() == [[0.9, 0.1]] * 3
+
+
 def test_a_list_of_probabilities_is_refused(tmp_path) -> None:
     with pytest.raises(FileFormatError, match="action_probabilities"):
         read_logged_decisions(write(tmp_path / "list.parquet", everywhere(action_probabilities=[0.9, 0.1])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from prompt_oirl.evaluation.headroom.headroom import Headroom, headroom
+from prompt_oirl.evaluation.headroom.identical import IDENTICAL_REPEATS
 from prompt_oirl.evaluation.headroom.power import (
     detectable_gain,
     detectable_headroom,
@@ -14,6 +15,7 @@ from prompt_oirl.evaluation.headroom.trials_choice import TrialsChoice
 from prompt_oirl.evaluation.headroom.variance import VarianceComponents
 
 __all__ = [
+    "IDENTICAL_REPEATS",
     "Headroom",
     "PowerStatement",
     "TrialsChoice",

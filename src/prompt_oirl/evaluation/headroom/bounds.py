@@ -18,7 +18,7 @@ from prompt_oirl.evaluation.headroom.trials_choice import TrialsChoice
 from prompt_oirl.evaluation.headroom.variance import components, jackknife
 from prompt_oirl.policies import best_single_of
 
-__all__ = ["ceiling", "gain_by_trials", "perfect_gain"]
+__all__ = ["ceiling", "gain_by_trials", "has_complete_queries", "perfect_gain"]
 
 
 def gain_by_trials(logs: BlockedLogs, level: float) -> Estimate:
@@ -92,21 +92,28 @@ def _remaining_trials(logs: BlockedLogs, weights: FloatArray) -> tuple[FloatArra
     return remaining, how_often
 
 
+def has_complete_queries(logs: BlockedLogs) -> bool:
+    """Return whether all prompts were tried on queries of two groups or more."""
+    is_complete = (logs.demonstrations.trials > 0).all(axis=1)
+    return len(np.unique(logs.groups[is_complete])) > 1
+
+
 def ceiling(logs: BlockedLogs, level: float) -> Estimate:
     """Estimate the gain of the choice that knows the very outcomes it is judged by.
 
-    On queries on which all prompts were tried. Where there are none, an untried prompt is taken to succeed.
+    On queries on which all prompts were tried. Where there are none in two groups, an untried prompt is taken to
+    succeed.
 
     Args:
         logs: Any logs.
         level: Coverage of the interval.
     """
     is_tried = logs.demonstrations.trials > 0
-    rewards, is_complete = logs.demonstrations.rewards, is_tried.all(axis=1)
+    rewards = logs.demonstrations.rewards
     luckiest = np.where(is_tried, rewards, 1.0).max(axis=1)
     gains = luckiest - rewards[np.arange(len(rewards)), logs.baseline]
-    if len(np.unique(logs.groups[is_complete])) > 1:
-        gains = np.where(is_complete, gains, np.nan)
+    if has_complete_queries(logs):
+        gains = np.where(is_tried.all(axis=1), gains, np.nan)
     n_trials = int(logs.demonstrations.trials[~np.isnan(gains)].sum())
     return estimate(Outcomes(gains, logs.weights, logs.groups, n_trials), bounds=(0.0, 1.0), level=level)
 

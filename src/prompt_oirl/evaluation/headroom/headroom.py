@@ -14,7 +14,8 @@ from prompt_oirl.evaluation.cross_validation import CrossValidation
 from prompt_oirl.evaluation.estimate import DOMINANT_SHARE, FEWEST_GROUPS, Estimate
 from prompt_oirl.evaluation.gains import average_gain, fold_widening, gain_outcomes
 from prompt_oirl.evaluation.headroom.blocked_logs import BlockedLogs
-from prompt_oirl.evaluation.headroom.bounds import ceiling, gain_by_trials, perfect_gain
+from prompt_oirl.evaluation.headroom.bounds import ceiling, gain_by_trials, has_complete_queries, perfect_gain
+from prompt_oirl.evaluation.headroom.identical import counted_once, has_identical_repeats
 from prompt_oirl.evaluation.headroom.power_of_logs import PowerStatement, power_of_logs, why_no_power
 from prompt_oirl.evaluation.headroom.significance import p_value_over_all
 from prompt_oirl.evaluation.headroom.variance import VarianceComponents, components
@@ -53,6 +54,9 @@ class Headroom:
     """The gain of the choice that knows the very outcomes it is judged by, on queries on which all prompts were tried:
     their luck included, so nobody can gain more."""
 
+    is_ceiling_incomplete: bool
+    """Whether there are no such queries in two groups, so that the ceiling takes every untried prompt to be right."""
+
     p_value: float
     """Of "some single prompt is at least as good as choosing per query", from the floors, with Bonferroni's correction
     where there are two. 1 where there is no floor."""
@@ -85,6 +89,10 @@ class Headroom:
     n_repeated_queries: int
     """Queries on which some prompt was tried more than once."""
 
+    has_identical_repeats: bool
+    """Whether no two trials of a query and prompt differ. Such repeats may be copies, so each counts once here, as if
+    there were none; if the LLM really always answers the same, the ceiling is the headroom."""
+
     largest_group_share: float
     """Of the queries, each counted as often as it was asked, those of the largest group."""
 
@@ -114,12 +122,18 @@ class Headroom:
     def __str__(self) -> str:
         none = "cannot be told without repeated trials"
         few = f"{none} in 30 groups of queries"
+        untried = ", untried prompts taken to be right"
         lines = [
             f'headroom {self.verdict} (p = {self.p_value:.2g} of "there is none")',
             f"floor by other trials  {none if self.by_trials is None else self.by_trials}",
             f"floor by the policy    {'no policy was given' if self.by_policy is None else self.by_policy}",
             f"perfect choice, model  {few if self.perfect is None else self.perfect}",
-            f"ceiling, inflated      {self.ceiling}",
+            f"ceiling, inflated      {self.ceiling}{untried if self.is_ceiling_incomplete else ''}",
+            *(
+                ["no two trials of a query and prompt differ, so each counts once"]
+                if self.has_identical_repeats
+                else []
+            ),
             f"{self.n_repeated_queries} of {self.n_queries} queries, in {self.n_groups} groups by {self.by}, have "
             f"repeated trials; {self.n_prompts} prompts",
         ]
@@ -150,6 +164,8 @@ def headroom(
     """
     if not 0.5 < level < 1:
         raise ParameterError(f"level={level}: a number above 0.5 and below 1 is needed, such as 0.95")
+    is_identical = has_identical_repeats(demonstrations)
+    demonstrations = counted_once(demonstrations) if is_identical else demonstrations
     logs = BlockedLogs.of(demonstrations, by=by, seed=seed)
     runs = (policy,) if isinstance(policy, CrossValidation) else tuple(policy)
     floor = _by_policy(demonstrations, runs, logs, level=level) if runs else None
@@ -167,6 +183,7 @@ def headroom(
         by_policy=None if floor is None else floor[0],
         perfect=perfect,
         ceiling=ceiling(logs, level),
+        is_ceiling_incomplete=not has_complete_queries(logs),
         p_value=p_value,
         verdict=_verdict(logs, p_value, power, level),
         unrivalled=tuple(np.delete(logs.demonstrations.prompt_ids, logs.rivals).tolist()),
@@ -177,6 +194,7 @@ def headroom(
         n_groups=logs.n_groups,
         n_prompts=logs.demonstrations.n_prompts,
         n_repeated_queries=int(logs.is_repeated.sum()),
+        has_identical_repeats=is_identical,
         largest_group_share=logs.largest_group_share,
         level=level,
         by=by,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from prompt_oirl.evaluation.estimate import DOMINANT_SHARE, FEWEST_GROUPS
-from prompt_oirl.evaluation.off_policy.estimators import Estimator
+from prompt_oirl.evaluation.off_policy.estimators import NEED_SCORES, Estimator
 from prompt_oirl.evaluation.off_policy.evidence import Evidence
 from prompt_oirl.evaluation.off_policy.result import OffPolicyEstimate
 from prompt_oirl.evaluation.off_policy.support import MOST_LOST_OVERLAP, Support
@@ -55,7 +55,7 @@ class Basis:
 
 
 def advice(estimates: Sequence[OffPolicyEstimate], basis: Basis) -> tuple[Estimator | None, str]:
-    """Return the estimate to read, None where there is none, and one sentence that says why."""
+    """Return the estimate to read, None where there is none, and why, with what it must not be taken for."""
     given = {each.estimator for each in estimates if each.value is not None}
     read = next((each for each in _WHY if each in given), None)
     is_direct_alone = {each.estimator for each in estimates} == {"dm"}
@@ -66,14 +66,49 @@ def advice(estimates: Sequence[OffPolicyEstimate], basis: Basis) -> tuple[Estima
     if read is None:
         return "dm", (
             "This rests on the direct model alone: nothing in it shows when the model is wrong, so take it for a "
-            "guess, and log propensities."
+            f"guess{_way_out_of_guessing(basis)}."
         )
-    too_heavy = next((name for name, support in basis.supports.items() if _is_too_heavy(support)), None)
-    if too_heavy is None:
-        return read, f"Read {read}: {_WHY[read]}."
-    return read, (
-        f"Read {read} only if the propensities are right, which the {too_heavy}'s weights speak against: check that "
-        "each is the probability of the logged prompt."
+    clipped = {name: support for name, support in basis.supports.items() if support.n_clipped}
+    reasons = [_if_propensities_are_wrong(read, basis), _if_clipped(read, clipped)]
+    return read, " ".join(filter(None, reasons)) or f"Read {read}: {_WHY[read]}."
+
+
+def _way_out_of_guessing(basis: Basis) -> str:
+    if basis.evidence.probabilities is None:
+        return ", and log propensities"
+    if basis.support is None:
+        return (
+            "; the logs have propensities: leave --direct-method-only out (direct_method_only=False) for estimates "
+            "that rest on these"
+        )
+    return "; the logs have propensities: ask for dr too, which rests on these"
+
+
+def _if_propensities_are_wrong(read: Estimator, basis: Basis) -> str | None:
+    """Return what to say where the weights of policy or baseline give propensities away; None where they do not."""
+    wrong = {name: support for name, support in basis.supports.items() if support.is_too_heavy or support.is_too_light}
+    if not wrong:
+        return None
+    averages = " and ".join(f"{support.mean_weight.value:.2f} for the {name}" for name, support in wrong.items())
+    may_lack = any(support.is_too_light and not support.is_overlap_exact for support in wrong.values())
+    also, overlap = (", or overlap is lacking", " and full overlap") if may_lack else ("", "")
+    return (
+        f"Read {read} only if the propensities are right, which the weights speak against: they average {averages}, "
+        f"where right propensities{overlap} give 1, so propensities are likely wrong{also}; check that each is the "
+        "probability of the logged prompt."
+    )
+
+
+def _if_clipped(read: Estimator, clipped: Mapping[str, Support]) -> str | None:
+    """Return what to say where weights were clipped; None where none was."""
+    if not clipped:
+        return None
+    shares = " and ".join(f"{100 * support.cut_by_clip:.1f} % of the {name}'s" for name, support in clipped.items())
+    if read not in NEED_SCORES:
+        return f"Read {read} as a biased estimate: clipping took {shares} weight; leave the clip out for less bias."
+    return (
+        f"Read {read} as one that leans on the direct model: clipping took {shares} weight, where the model stands in, "
+        "right or wrong, and where ips and snips are biased; leave the clip out to rest on the propensities alone."
     )
 
 
@@ -121,10 +156,6 @@ def _too_few(basis: Basis, weighted: Mapping[str, Support]) -> str | None:
     return None
 
 
-def _is_too_heavy(support: Support) -> bool:
-    return support.mean_weight.low > 1 + MOST_LOST_OVERLAP
-
-
 def doubts(estimates: Sequence[OffPolicyEstimate], basis: Basis) -> tuple[str, ...]:
     """Return what to know before any of the estimates is believed."""
     found = [*_of_groups(basis.evidence, basis.n_groups)]
@@ -164,7 +195,7 @@ def _of_support(evidence: Evidence, whose: str, support: Support) -> Iterator[st
             f"the {whose}'s effective sample size is {support.effective_sample_size:.0f} of {len(evidence.rows)} "
             f"decisions (largest weight {support.largest_weight:.0f}): too few to trust the intervals by propensities"
         )
-    if _is_too_heavy(support):
+    if support.is_too_heavy:
         yield (
             f"the {whose}'s weights average {support.mean_weight.value:.2f}, more than the 1 that right propensities "
             "give: check that each is the probability of the logged prompt"
@@ -174,13 +205,19 @@ def _of_support(evidence: Evidence, whose: str, support: Support) -> Iterator[st
             f"logging put nothing where {100 * support.lost_overlap:.1f} % of the {whose}'s weight lies: estimates by "
             "propensities may be wrong by as much"
         )
-    elif support.mean_weight.high < 1 - MOST_LOST_OVERLAP and support.is_enough:
+    if support.is_enough and support.is_too_light:
+        overlap, candidates = (
+            ("", "")
+            if support.is_overlap_exact
+            else (" and full overlap", ", and that what it chooses was a candidate everywhere")
+        )
         yield (
-            f"the {whose}'s weights average {support.mean_weight.value:.2f}, less than the 1 that right propensities "
-            "and full overlap give: what it chooses may not have been among the candidates everywhere"
+            f"the {whose}'s weights average {support.mean_weight.value:.2f}, less than the 1 that right propensities"
+            f"{overlap} give: check that each is the probability of the logged prompt{candidates}"
         )
     if support.n_clipped:
         yield (
             f"{support.n_clipped} of the {support.n_matched} trials that the {whose}'s value rests on had a lower "
-            f"probability than {evidence.clip:g} and count as having that: this draws ips and snips off, and dr less"
+            f"probability than {evidence.clip:g} and count as having that: this draws ips and snips off, and "
+            "dr by the direct model's error there"
         )

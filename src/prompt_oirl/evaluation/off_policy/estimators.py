@@ -15,7 +15,7 @@ import numpy as np
 from prompt_oirl.arrays import FloatArray, IntArray
 from prompt_oirl.evaluation.off_policy.evidence import Evidence
 
-__all__ = ["ESTIMATORS", "NEED_SCORES", "RESTS_ON", "Contributions", "Estimator", "Tuning", "contributions"]
+__all__ = ["ESTIMATORS", "NEED_SCORES", "Contributions", "Estimator", "Tuning", "contributions", "rests_on"]
 
 Estimator = Literal["ips", "snips", "dm", "dr", "switch_dr", "dr_os"]
 
@@ -23,7 +23,7 @@ ESTIMATORS: tuple[Estimator, ...] = ("ips", "snips", "dm", "dr", "switch_dr", "d
 
 NEED_SCORES: frozenset[Estimator] = frozenset({"dm", "dr", "switch_dr", "dr_os"})
 
-RESTS_ON: dict[Estimator, str] = {
+_RESTS_ON: dict[Estimator, str] = {
     "ips": "the propensities alone",
     "snips": "the propensities, up to a common factor",
     "dm": "the direct model alone, whose error the interval leaves out",
@@ -31,10 +31,27 @@ RESTS_ON: dict[Estimator, str] = {
     "switch_dr": "the propensities, but the direct model where weights are too large",
     "dr_os": "the propensities, drawn towards the direct model where weights are large",
 }
+_RESTS_ON_CLIPPED = _RESTS_ON | {
+    "ips": "the propensities alone, and is biased where they were clipped",
+    "snips": "the propensities, up to a common factor, and is biased where they were clipped",
+    "dr": "the propensities, but the direct model where they were clipped",
+    "switch_dr": "the propensities, but the direct model where they were clipped or weights are too large",
+    "dr_os": "the propensities, drawn towards the direct model where they were clipped or weights are large",
+}
 
 _N_CANDIDATES = 20
 _SHRINKAGES = (0.01, 0.1, 1.0, 10.0, 100.0, math.inf)
 """Candidates for λ, as multiples of the largest weight's square."""
+
+
+def rests_on(estimator: Estimator, *, is_clipped: bool) -> str:
+    """Return what must be right for an estimate to be right.
+
+    Args:
+        estimator: Which.
+        is_clipped: Whether a probability that it divides by was raised.
+    """
+    return (_RESTS_ON_CLIPPED if is_clipped else _RESTS_ON)[estimator]
 
 
 class Tuning(NamedTuple):

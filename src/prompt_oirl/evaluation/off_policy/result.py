@@ -65,7 +65,7 @@ class OffPolicyEvaluation:
     """The one to read; None where none can be relied on."""
 
     why: str
-    """One sentence: why that one, or why none."""
+    """In words: why that one and what it must not be taken for, or why none."""
 
     support: Support | None
     """Of the policy; None without propensities."""
@@ -116,7 +116,8 @@ class OffPolicyEvaluation:
         if self.support is not None:
             lines.append(
                 f"overlap {self.support.overlap:.3f}, effective sample size {self.support.effective_sample_size:.0f} "
-                f"of {self.n_decisions - self.n_without_reward} scored decisions, largest weight "
+                f"of {self.n_decisions - self.n_without_reward} scored decisions, mean weight "
+                f"{self.support.mean_weight.value:.2f}, largest weight "
                 f"{self.support.largest_weight:.1f}, {self.support.n_clipped} clipped"
             )
         return "\n".join([*lines, *(f"warning: {each}" for each in self.warnings), self.why])

@@ -47,6 +47,9 @@ class Support:
     n_clipped: int
     """Trials that have a weight and whose probability was raised to the clip."""
 
+    cut_by_clip: float
+    """Share of all weight that the clip took off."""
+
     lost_overlap: float
     """Share of the policy's weight where logging had none: exact, or the least that the mean weight allows."""
 
@@ -57,6 +60,18 @@ class Support:
     def is_enough(self) -> bool:
         """Whether estimates by propensities are about this policy."""
         return self.n_matched > 0 and self.lost_overlap <= MOST_LOST_OVERLAP
+
+    @property
+    def is_too_heavy(self) -> bool:
+        """Whether the weights average more than right propensities give."""
+        return self.mean_weight.low > 1 + MOST_LOST_OVERLAP
+
+    @property
+    def is_too_light(self) -> bool:
+        """Whether they average less than right propensities give, and overlap is not what is lacking for sure."""
+        if self.is_enough:
+            return self.mean_weight.high < 1 - MOST_LOST_OVERLAP
+        return not self.is_overlap_to_blame
 
     @property
     def is_overlap_to_blame(self) -> bool:
@@ -84,14 +99,16 @@ def support_of(evidence: Evidence, policy: FloatArray, *, level: float) -> Suppo
         overlap = float(np.average(could_be, weights=evidence.unit_weights))
         lost = 1 - overlap
     squares = float(np.sum((evidence.unit_weights * weights) ** 2))
+    kept, whole = float(evidence.unit_weights @ weights), float(evidence.unit_weights @ unclipped)
     return Support(
         overlap=float(np.clip(overlap, 0.0, 1.0)),
         is_overlap_exact=evidence.logged is not None,
         mean_weight=mean_weight,
-        effective_sample_size=float(np.sum(evidence.unit_weights * weights) ** 2) / squares if squares else 0.0,
+        effective_sample_size=kept**2 / squares if squares else 0.0,
         n_matched=int((weights > 0).sum()),
         largest_weight=float(weights.max(initial=0.0)),
         n_clipped=int((evidence.is_clipped & (weights > 0)).sum()),
+        cut_by_clip=1 - kept / whole if whole else 0.0,
         lost_overlap=max(0.0, lost),
         never_logged=_never_logged(evidence, policy),
     )

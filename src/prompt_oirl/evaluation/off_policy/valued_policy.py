@@ -10,11 +10,11 @@ from prompt_oirl.arrays import BoolArray, FloatArray
 from prompt_oirl.evaluation.estimate import Estimate, Outcomes, estimate
 from prompt_oirl.evaluation.off_policy.estimators import (
     NEED_SCORES,
-    RESTS_ON,
     Contributions,
     Estimator,
     Tuning,
     contributions,
+    rests_on,
 )
 from prompt_oirl.evaluation.off_policy.evidence import Evidence
 from prompt_oirl.evaluation.off_policy.result import GAINS, SUCCESS_RATES, OffPolicyEstimate
@@ -44,6 +44,11 @@ class ValuedPolicy:
     """None where only the direct method is used."""
 
     level: float
+
+    @property
+    def is_clipped(self) -> bool:
+        """Whether a probability that its value is divided by was raised."""
+        return self.support is not None and self.support.n_clipped > 0
 
     def refusal(self, estimator: Estimator) -> str | None:
         """Return why an estimator cannot tell, and the way out; None where it can."""
@@ -137,7 +142,7 @@ def ask(estimator: Estimator, policy: ValuedPolicy, baseline: ValuedPolicy | Non
         refusals["gain"] = "where policy and baseline differ, no decision has the prompt of one of them: explore more"
     return OffPolicyEstimate(
         estimator=estimator,
-        rests_on=RESTS_ON[estimator],
+        rests_on=rests_on(estimator, is_clipped=any(each.is_clipped for each in (policy, baseline) if each)),
         value=None if refusals[policy.name] else policy.value(estimator),
         baseline_value=None if baseline is None or refusals[baseline.name] else baseline.value(estimator),
         gain=policy.gain(estimator, baseline) if is_whole and baseline is not None else None,

@@ -7,13 +7,14 @@ from prompt_oirl.report.figures import Bar, draw_bars
 from prompt_oirl.report.findings import Findings, GainFindings, Missing
 from prompt_oirl.report.page_parts import Column, Figure, Section, Table
 from prompt_oirl.report.sections.columns import ends, estimate_columns, missing, rests_on
+from prompt_oirl.report.situation import rival_of
 from prompt_oirl.report.texts import gains, interval, percent, prompt_name, signed_points
 
 __all__ = ["gain_section"]
 
 _TITLE = "Gain of choosing per query"
 _OTHER_GAINS = (
-    "This is the gain that the verdict rests on. Further down, gains of other choices are compared with each other, "
+    "These are the gains that the verdict rests on. Further down, gains of other choices are compared with each other, "
     "such as those of fewer prompts, or of one reward model that was selected on all of the logs. They are measured in "
     "other ways, so they and their intervals are not quite these."
 )
@@ -48,17 +49,17 @@ def _what_was_judged(findings: Findings, found: GainFindings) -> str:
 
 
 def _found(findings: Findings, found: GainFindings) -> str:
-    best = prompt_name(findings.best_single)
     gained = found.gain
     if found.reward_model is None:
-        return f"The recommender uses one prompt, {best}, for all queries, so there is no gain and no risk."
+        only = prompt_name(findings.best_single)
+        return f"The recommender uses one prompt, {only}, for all queries, so there is no gain and no risk."
     sentence = "By the no-harm rule every query keeps the best single prompt, so nothing is gained and nothing lost."
     if found.share_switched:
         sentence = (
-            f"Against {best} for every query the choice {gains(gained.value)} {_amount(gained.value)} points "
+            f"Against {rival_of(findings)} the choice {gains(gained.value)} {_amount(gained.value)} points "
             f"({percent(gained.level, 0)} interval {interval(gained)}; by bootstrap "
             f"{interval(found.gain_by_bootstrap)}). {percent(found.share_switched, 0)} of the queries get another "
-            "prompt."
+            "prompt than that."
         )
     return sentence if found.gain_without_rule is None else f"{sentence} {_without_rule(found.gain_without_rule)}"
 
@@ -104,12 +105,12 @@ def _rates(findings: Findings, found: GainFindings) -> Table:
     differ = ""
     if found.value.n_left_out:
         differ = (
-            " Trials are missing, so their difference is not quite the gain, which also counts the queries that keep "
-            "the best single prompt where it was not tried."
+            " Trials are missing, so the rates rest on different queries, and their difference is only about the gain, "
+            "which is measured where both prompts were tried."
         )
     return Table(
         "success_rates",
-        f"Success rates where both prompts were tried; of a prompt at random, on all queries.{differ} "
+        f"Success rates on the queries where the prompt was tried; of a prompt at random, on all queries.{differ} "
         f"{rests_on(found.value)}",
         (Column("way", "prompt"), *estimate_columns("success_rate", "success rate", "share"), *_evidence_columns()),
         tuple((name, *ends(each), each.n_queries, each.n_groups, each.n_trials) for name, each in rows),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prompt_oirl.evaluation import Estimate
-from prompt_oirl.evaluation.headroom import Headroom, VarianceComponents
+from prompt_oirl.evaluation.headroom import IDENTICAL_REPEATS, Headroom, VarianceComponents
 from prompt_oirl.report.figures import Bar, draw_bars
 from prompt_oirl.report.findings import Findings, Missing
 from prompt_oirl.report.page_parts import Column, Figure, Section, Table
@@ -26,9 +26,10 @@ def headroom_section(findings: Findings) -> Section:
     found = findings.headroom
     if isinstance(found, Missing):
         return Section("headroom", _TITLE, (missing(found, gain=findings.gain),))
-    said = (_verdict(found), _captured(findings), _above_model(findings))
+    identical = IDENTICAL_REPEATS if found.has_identical_repeats else ""
+    said = (_verdict(found), identical, _captured(findings), _above_model(findings))
     content: list[str | Table | Figure] = [*said, _figure(findings, found), _power(found)]
-    if found.variance is not None:
+    if found.variance is not None and found.variance.total > 0:
         content.append(_variance(found.variance))
     return Section("headroom", _TITLE, tuple(each for each in content if each))
 
@@ -76,11 +77,12 @@ def _above_model(findings: Findings) -> str:
 
 def _figure(findings: Findings, found: Headroom) -> Figure:
     without_rule = ", without the no-harm rule" if findings.recommender is None else ""
+    untried = ", and untried prompts taken to be right" if found.is_ceiling_incomplete else ""
     ways: list[tuple[str, Estimate | None, str]] = [
         ("floor: by other trials", found.by_trials, "a choice by the query's own other answers"),
         ("floor: by the policy", found.by_policy, f"the choice that is judged above{without_rule}"),
         ("perfect, by a model", found.perfect, "noise taken out by a normal model of success probabilities"),
-        ("ceiling: with luck", found.ceiling, "the best logged answer of each query: luck included"),
+        ("ceiling: with luck", found.ceiling, f"the best logged answer of each query: luck included{untried}"),
     ]
     known = [(name, each, what) for name, each, what in ways if each is not None]
     bars = [
@@ -138,6 +140,7 @@ def _power(found: Headroom) -> str:
 
 
 def _variance(found: VarianceComponents) -> Table:
+    """Return the shares of a variance above 0."""
     parts = (
         ("query: some are easier for all prompts", found.query),
         ("prompt: some are better on all queries", found.prompt),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prompt_oirl.evaluation import PromptWins
 from prompt_oirl.evaluation.estimate import FEWEST_GROUPS
-from prompt_oirl.evaluation.portfolio import Portfolio, PortfolioSize
+from prompt_oirl.evaluation.portfolio import Portfolio
 from prompt_oirl.inspection import PromptCounts
 from prompt_oirl.report.figures import Bar, Series, draw_bars, draw_lines
 from prompt_oirl.report.findings import Findings, Missing
@@ -160,18 +160,13 @@ def portfolio_section(findings: Findings) -> Section:
 
 def _kept(found: Portfolio) -> str:
     by_value, by_gain = found.smallest_by_value, found.smallest_by_gain
-    kept = f"{percent(found.keep, 0)} of the success rate is kept by {_named(_chosen(by_value, found))}"
+    kept = f"{percent(found.keep, 0)} of the success rate is kept by {_named(by_value.prompt_ids)}"
     if by_gain is None:
         return f"{kept}. Measured so, choosing among all prompts has no gain that is shown, so there is none to keep."
-    needed = _chosen(by_gain, found)
-    fewest, most = (min(each, len(found.sizes) - len(found.never_chosen)) for each in found.sizes_by_gain or (0, 0))
+    fewest, most = found.sizes_by_gain or (0, 0)
     between = f"{fewest} to {most} prompts by the intervals, and by what was measured alone " if fewest < most else ""
-    return f"{kept}. {percent(found.keep, 0)} of the gain over the best single prompt needs {between}{_named(needed)}."
-
-
-def _chosen(size: PortfolioSize, found: Portfolio) -> tuple[str, ...]:
-    """Return the prompts of a size less those that the choice among all never takes, which it does not need."""
-    return tuple(id for id in size.prompt_ids if id not in found.never_chosen) or size.prompt_ids
+    needed = f"{between}{_named(by_gain.prompt_ids)}"
+    return f"{kept}. {percent(found.keep, 0)} of the gain over the best single prompt needs {needed}."
 
 
 def _named(prompt_ids: tuple[str, ...]) -> str:
@@ -182,8 +177,14 @@ def _named(prompt_ids: tuple[str, ...]) -> str:
 
 def _idle(found: Portfolio) -> list[str]:
     sentences = []
-    if found.never_chosen:
-        sentences.append(f"Never chosen: {', '.join(map(prompt_name, found.never_chosen))}.")
+    by_gain = found.smallest_by_gain
+    kept = {*found.smallest_by_value.prompt_ids, *(by_gain.prompt_ids if by_gain else ())}
+    of_kept = [id for id in found.never_chosen if id in kept]
+    of_others = [id for id in found.never_chosen if id not in kept]
+    if of_kept:
+        sentences.append(f"Of these the choice among all prompts never takes {', '.join(map(prompt_name, of_kept))}.")
+    if of_others:
+        sentences.append(f"Never chosen: {', '.join(map(prompt_name, of_others))}.")
     if found.losing:
         sentences.append(
             f"Worse than the best single prompt where they are chosen: {', '.join(map(prompt_name, found.losing))}."

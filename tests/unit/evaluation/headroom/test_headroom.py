@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -196,11 +197,37 @@ def test_what_cannot_be_looked_at_is_refused(draw, crossed) -> None:
         headroom(logs, policy=chosen(logs.select_queries(np.arange(10)), np.zeros(10, int)))
 
 
-def test_trials_that_never_differ_are_no_trouble(draw) -> None:
-    found = headroom(draw(np.tile([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]], (40, 1)), 2))
+NEVER_DIFFER = np.tile([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]], (40, 1))
+
+
+def test_trials_that_never_differ_count_once(draw) -> None:
+    """They may be copies of each other: what one of them chooses, the other would confirm."""
+    once, twice = (headroom(draw(NEVER_DIFFER, n)) for n in (1, 2))
+    assert twice.has_identical_repeats
+    assert replace(twice, has_identical_repeats=False) == once
+    assert once.verdict == "cannot be told"
+    assert once.ceiling.value == pytest.approx(1 / 3)
+
+
+def test_trials_hardly_any_of_which_differ_are_trials(draw) -> None:
+    chances = NEVER_DIFFER.copy()
+    chances[::10] = 0.5
+    found = headroom(draw(chances, 3))
+    assert not found.has_identical_repeats
     assert found.verdict == "found"
-    assert found.by_trials is not None
-    assert found.by_trials.value == pytest.approx(1 / 3, abs=0.1)
+
+
+@pytest.mark.parametrize("chances", [NEVER_DIFFER[:40], np.ones((120, 2)), np.zeros((120, 2))])
+def test_few_trials_or_equal_rewards_may_well_not_differ(draw, chances) -> None:
+    assert not headroom(draw(chances, 2)).has_identical_repeats
+
+
+def test_without_complete_queries_untried_prompts_are_taken_to_be_right(draw) -> None:
+    trials = np.tile([[1, 0], [0, 1]], (60, 1))
+    found = headroom(draw(np.full((120, 2), 0.5), trials))
+    assert found.is_ceiling_incomplete
+    assert "untried prompts taken to be right" in str(found)
+    assert not headroom(draw(np.full((120, 2), 0.5), 1)).is_ceiling_incomplete
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -51,6 +51,18 @@ def test_the_direct_method_alone_is_labelled_so(greedy, make_decisions) -> None:
     assert [each.estimator for each in with_propensities.estimates] == ["dm"]
 
 
+def test_the_direct_method_alone_does_not_ask_for_propensities_that_are_there(greedy, make_decisions) -> None:
+    world = greedy()
+    bare = make_decisions(300, 4, world.rows, world.chosen, world.rewards)
+    of_bare = off_policy_values(bare, world.target, scores=world.scores, direct_method_only=True)
+    assert of_bare.why.endswith("and log propensities.")
+    found = off_policy_values(world.decisions, world.target, scores=world.scores, direct_method_only=True)
+    assert "the logs have propensities: leave --direct-method-only out" in found.why
+    assert "log propensities" not in found.why
+    asked = off_policy_values(world.decisions, world.target, scores=world.scores, estimators=("dm",))
+    assert "the logs have propensities: ask for dr too" in asked.why
+
+
 def test_without_a_direct_model_snips_is_read(greedy) -> None:
     world = greedy()
     found = off_policy_values(world.decisions, world.target, baseline=world.baseline)
@@ -224,6 +236,57 @@ def test_propensities_that_are_too_small_are_marked(greedy, make_decisions) -> N
     assert found.why.startswith("Read dr only if the propensities are right")
 
 
+@pytest.mark.parametrize("factor", [0.5, 1.4])
+def test_propensities_that_are_likely_wrong_promise_nothing(greedy, make_decisions, factor) -> None:
+    """Also those of the baseline alone: its value is refused or not, the policy's is there."""
+    world = greedy(n_decisions=4000, explore=0.8)
+    is_single = world.chosen == world.baseline[0]
+    wrong = np.where(is_single, np.minimum(world.propensities * factor, 1), world.propensities)
+    decisions = make_decisions(300, 4, world.rows, world.chosen, world.rewards, wrong)
+    others = np.where(world.target == world.baseline[0], (world.target + 1) % 4, world.target)
+    found = off_policy_values(decisions, others, baseline=world.baseline, scores=world.scores)
+    assert found.support is not None
+    assert found.baseline_support is not None
+    assert not found.support.is_too_heavy
+    assert not found.support.is_too_light
+    assert found.baseline_support.is_too_heavy == (factor < 1)
+    assert found.baseline_support.is_too_light == (factor > 1)
+    assert found.read == "dr"
+    assert found.why.startswith("Read dr only if the propensities are right, which the weights speak against")
+    assert f"{found.baseline_support.mean_weight.value:.2f} for the baseline" in found.why
+    assert "for the policy" not in found.why
+    assert "propensities are likely wrong" in found.why
+    assert ("overlap is lacking" in found.why) == (factor > 1)
+    assert "whatever the direct model is worth" not in found.why
+
+
+def test_light_weights_with_all_probabilities_known_are_wrong_propensities(greedy, make_decisions) -> None:
+    """Overlap is full for sure, so that it cannot be what is lacking."""
+    world = greedy(n_decisions=4000)
+    of_row = world.probabilities[world.rows]
+    tempered = np.sqrt(of_row) / np.sqrt(of_row).sum(axis=1, keepdims=True)
+    decisions = make_decisions(300, 4, world.rows, world.chosen, world.rewards, action_probabilities=tempered)
+    worst = world.truth.argmin(axis=1)
+    found = off_policy_values(decisions, worst, scores=world.scores)
+    assert found.support is not None
+    assert (found.support.is_overlap_exact, found.support.is_enough) == (True, True)
+    assert found.support.is_too_light
+    assert "propensities are likely wrong; check" in found.why
+    assert "overlap" not in found.why
+    assert any(each.endswith("check that each is the probability of the logged prompt") for each in found.warnings)
+
+
+def test_lacking_overlap_of_the_baseline_is_no_sign_of_wrong_propensities(make_decisions) -> None:
+    n = 1000
+    chosen, rewards = np.arange(n) % 2, (np.arange(n) % 3 == 0).astype(float)
+    decisions = make_decisions(n, 3, np.arange(n), chosen, rewards, np.full(n, 0.5))
+    found = off_policy_values(
+        decisions, np.zeros(n, int), baseline=np.full(n, 2), scores=np.full((n, 3), 0.5)
+    )  # fmt: skip
+    assert found["dr"].baseline_value is None
+    assert found.why.startswith("Read dr: it is right where the propensities are")
+
+
 def test_intervals_end_at_what_is_possible_and_estimates_beyond_it_are_marked(greedy, make_decisions) -> None:
     world = greedy(n_decisions=4000)
     halved = make_decisions(300, 4, world.rows, world.chosen, np.ones(4000), world.propensities / 2)
@@ -252,6 +315,57 @@ def test_clipped_propensities_are_counted(greedy) -> None:
     assert found.support.n_clipped == (matched & (world.propensities < 0.2)).sum() > 0
     assert found.support.largest_weight == pytest.approx(5)
     assert any("0.2" in each and "count as" in each for each in found.warnings)
+
+
+def test_clipped_estimates_promise_nothing(greedy) -> None:
+    world = greedy()
+    unclipped = off_policy_values(world.decisions, world.target, scores=world.scores)
+    weights = (world.target[world.rows] == world.chosen) / world.propensities
+    kept = (world.target[world.rows] == world.chosen) / np.maximum(world.propensities, 0.2)
+    assert unclipped.support is not None
+    assert unclipped.support.cut_by_clip == 0
+    assert "clip" not in unclipped.why
+    assert unclipped["dr"].rests_on == "the propensities; the direct model only narrows the interval"
+
+    found = off_policy_values(world.decisions, world.target, scores=world.scores, clip=0.2)
+    assert found.support is not None
+    assert found.support.cut_by_clip == pytest.approx(1 - kept.sum() / weights.sum())
+    assert found.read == "dr"
+    assert found.why.startswith("Read dr as one that leans on the direct model")
+    assert f"clipping took {100 * found.support.cut_by_clip:.1f} % of the policy's weight" in found.why
+    assert "ips and snips are biased" in found.why
+    assert "whatever the direct model is worth" not in found.why
+    assert "the direct model where they were clipped" in found["dr"].rests_on
+    for estimator in ("ips", "snips"):
+        assert "biased where they were clipped" in found[estimator].rests_on
+    without_model = off_policy_values(world.decisions, world.target, clip=0.2)
+    assert without_model.why.startswith("Read snips as a biased estimate")
+
+
+def test_clipping_of_the_baseline_alone_is_named(greedy) -> None:
+    world = greedy()
+    worst = world.truth.argmin(axis=1)
+    found = off_policy_values(world.decisions, world.recommended, baseline=worst, scores=world.scores, clip=0.2)
+    assert found.support is not None
+    assert found.support.n_clipped == 0
+    assert "% of the baseline's weight" in found.why
+    assert "% of the policy's" not in found.why
+    assert "where they were clipped" in found["dr"].rests_on
+
+
+def test_clipped_and_likely_wrong_propensities_are_both_named(greedy, make_decisions) -> None:
+    world = greedy(n_decisions=4000)
+    halved = make_decisions(300, 4, world.rows, world.chosen, world.rewards, world.propensities / 2)
+    found = off_policy_values(halved, world.target, scores=world.scores, clip=0.1)
+    assert "propensities are likely wrong" in found.why
+    assert "leans on the direct model" in found.why
+
+
+def test_a_clip_below_all_propensities_changes_nothing(greedy) -> None:
+    world = greedy()
+    plain = off_policy_values(world.decisions, world.target, scores=world.scores)
+    found = off_policy_values(world.decisions, world.target, scores=world.scores, clip=0.01)
+    assert (found.why, found.estimates) == (plain.why, plain.estimates)
 
 
 def test_decisions_without_a_reward_are_left_out_and_counted(greedy, make_decisions) -> None:
@@ -331,6 +445,8 @@ def test_the_result_is_json_and_text(greedy) -> None:
     assert read["read"] == "dr"
     text = str(found)
     assert "effective sample size" in text
+    assert found.support is not None
+    assert f"mean weight {found.support.mean_weight.value:.2f}" in text
     assert text.splitlines()[-1].startswith("Read dr")
     with pytest.raises(KeyError, match="there are ips"):
         found["magic"]
