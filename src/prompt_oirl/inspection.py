@@ -145,9 +145,15 @@ class Inspection:
         """Ids of the prompts without a scored trial: nothing can be learnt about them."""
         return tuple(prompt.id for prompt in self.prompts if not prompt.trials)
 
+    @property
+    def equal_reward(self) -> int | None:
+        """The reward that all trials have, 0 or 1, and a fault of the grader in most cases; None where they differ."""
+        n_right = sum(prompt.successes for prompt in self.prompts)
+        return {0: 0, self.n_trials: 1}.get(n_right) if self.n_trials else None
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields, those of the parts included, as JSON can hold them."""
-        return asdict(self)
+        return asdict(self) | {"equal_reward": self.equal_reward}
 
 
 def inspect(demonstrations: Demonstrations, other: Demonstrations | None = None) -> Inspection:

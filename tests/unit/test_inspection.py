@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -45,6 +46,13 @@ def test_counts() -> None:
     assert (think.id, think.text, think.trials, think.successes) == ("think", "Think.", 7, 5)
     assert (think.unscored, think.untried) == (0, 1)
     assert (answer.trials, answer.successes, answer.unscored, answer.untried) == (2, 1, 3, 1)
+
+
+@pytest.mark.parametrize(("successes", "equal"), [(LOGS.trials, 1), (0 * LOGS.trials, 0), (LOGS.successes, None)])
+def test_rewards_that_are_all_equal_are_named(successes: np.ndarray, equal: int | None) -> None:
+    inspection = inspect(replace(LOGS, successes=successes))
+    assert inspection.equal_reward == inspection.to_dict()["equal_reward"] == equal
+    assert inspect(replace(LOGS, trials=0 * LOGS.trials, successes=0 * LOGS.trials)).equal_reward is None
 
 
 def test_success_rates_are_of_trials_and_have_an_interval_over_groups() -> None:

@@ -242,6 +242,9 @@ def print_inspection(inspection: Inspection) -> None:
         for counts in inspection.prompts
     ]
     out.print(table("Prompts", ("prompt", "success rate", "trials", "unscored", "untried"), rows))
+    if inspection.equal_reward is not None:
+        what = "right" if inspection.equal_reward else "wrong"
+        out.print(f"Every answer counts as {what}: check the grader and the labels first.", style="bold")
     repeats, duplicates = inspection.repeats, inspection.duplicates
     agreement = "" if repeats.agreement is None else f"; two of them agree {rate(repeats.agreement)} of the time"
     out.print(f"Repeats: {repeats.n_cells} cells have more than one trial{agreement}", markup=False)
