@@ -35,7 +35,8 @@ def key_figures(findings: Findings) -> tuple[KeyFigure, ...]:
     if not isinstance(found, Missing):
         base = found.baseline_value
         detail = f"success rate, {percent(base.low)} to {percent(base.high)}"
-        name = f"One prompt, {prompt_name(findings.best_single)}"
+        best = prompt_name(findings.best_single) if found.share_of_best_single == 1 else "the best of each fold"
+        name = f"One prompt, {best}"
         figures += [
             KeyFigure(name, percent(base.value), marked(detail, base)),
             _gain(found, is_used=rule_allows(findings) and found.share_switched > 0),

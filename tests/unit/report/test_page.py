@@ -132,7 +132,10 @@ def test_the_gain_under_the_verdict_is_that_of_the_verdict(
 ) -> None:
     """Where the rule declines, some draws of the folds may have switched a few queries all the same."""
     used = make_situation(gain=make_estimate(0.001, 0.017), without_rule=make_estimate(0.123, 0.085))
+    assert key_figures(used)[0].name == "One prompt, #2"
     assert key_figures(used)[1].value == "+0.1"
+    by_fold = replace(used, gain=replace(used.gain, share_of_best_single=0.5))
+    assert key_figures(by_fold)[0].name == "One prompt, the best of each fold"
     declined = key_figures(refusing_selection(used))[1]
     assert declined.value == "+12.3"
     assert "not shown to pay, so not used" in declined.detail

@@ -97,9 +97,10 @@ def _gain_figure(found: GainFindings) -> Figure:
 
 
 def _rates(findings: Findings, found: GainFindings) -> Table:
+    best = f", {prompt_name(findings.best_single)}" if found.share_of_best_single == 1 else " of each fold"
     rows = (
         ("chosen per query", found.value),
-        (f"best single prompt, {prompt_name(findings.best_single)}", found.baseline_value),
+        (f"best single prompt{best}", found.baseline_value),
         ("a prompt at random", found.random_prompt),
     )
     differ = ""
