@@ -149,7 +149,7 @@ def data_size_curve(
     slope = _slope(np.log2(sizes), gains, known, covariance)
     per_doubling = _around(points[-1].gain, slope[0], t * slope[1])
     twice = _extrapolate(sizes, gains, known, covariance, t, level) if per_doubling.low > 0 else None
-    return DataSizeCurve(tuple(widened), per_doubling, twice, _reason(per_doubling, twice, _last_doubling(points)))
+    return DataSizeCurve(tuple(widened), per_doubling, twice, _reason(per_doubling, twice, points))
 
 
 @dataclass(frozen=True, eq=False)
@@ -319,12 +319,12 @@ def _law(sizes: FloatArray, exponent: float) -> FloatArray:
 
 
 def _last_doubling(points: Sequence[DataSizePoint]) -> float:
-    """Return what the last two points add to each other, per doubling of the queries."""
-    before, last = points[-2:]
+    """Return what the last point that has more queries than the one before it added, per doubling of the queries."""
+    before, last = next(pair for pair in reversed(list(pairwise(points))) if pair[0].n_queries < pair[1].n_queries)
     return (last.gain.value - before.gain.value) / math.log2(last.n_queries / before.n_queries)
 
 
-def _reason(per_doubling: Estimate, twice: Extrapolation | None, last_doubling: float) -> str:
+def _reason(per_doubling: Estimate, twice: Extrapolation | None, points: Sequence[DataSizePoint]) -> str:
     added = (
         f"a doubling added {100 * per_doubling.value:+.1f} points "
         f"[{100 * per_doubling.low:+.1f}, {100 * per_doubling.high:+.1f}]"
@@ -335,7 +335,7 @@ def _reason(per_doubling: Estimate, twice: Extrapolation | None, last_doubling: 
         return f"{added}: the curve is flat within noise, so nothing is said about more logs"
     if twice is None:
         return f"{added}; fewer than {_FEWEST_POINTS} fractions were measured, too few to extrapolate"
-    goes_on = "; if that goes on"
+    goes_on, last_doubling = "; if that goes on", _last_doubling(points)
     if last_doubling < _SHARE_OF_AVERAGE * per_doubling.value:
         goes_on = (
             f" on average over all points, but the last one {100 * last_doubling:+.1f}; "

@@ -61,6 +61,15 @@ def test_a_last_doubling_that_added_little_is_named_beside_the_average(make_demo
     assert "but the last one" not in rising.reason
 
 
+def test_a_last_point_with_as_many_queries_as_the_one_before_is_no_doubling(make_demonstrations: Make) -> None:
+    logs = make_demonstrations(np.random.default_rng(0).binomial(1, [0.4, 0.8], (800, 2)))
+    gain_at = learner(lambda n: {200: 0.0, 400: 0.3}.get(n, 0.7))
+    found = data_size_curve(gain_at, logs, fractions=(0.25, 0.5, 0.9999, 1.0))
+    assert [point.n_queries for point in found.points] == [200, 400, 800, 800]
+    assert "an extrapolation, no measurement" in found.reason
+    assert "but the last one" not in found.reason
+
+
 def test_a_flat_curve_is_not_extrapolated(make_demonstrations: Make) -> None:
     found = curve(make_demonstrations, lambda _: 0.5)
     assert found.twice is None
