@@ -165,6 +165,12 @@ class Demonstrations:
         return _ratio(self.successes.sum(axis=0), self.trials.sum(axis=0))
 
     @property
+    def equal_reward(self) -> int | None:
+        """The reward that all trials have, 0 or 1, and a fault of the grader in most cases; None where they differ."""
+        n_trials = int(self.trials.sum())
+        return {0: 0, n_trials: 1}.get(int(self.successes.sum())) if n_trials else None
+
+    @property
     def sha256(self) -> str:
         """The hash of queries, prompts and counts: equal for equal demonstrations, wherever they were read from."""
         digest = hashlib.sha256()

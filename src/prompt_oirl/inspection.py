@@ -140,20 +140,17 @@ class Inspection:
     overlap: Overlap | None
     """With the second set, if one was given."""
 
+    equal_reward: int | None
+    """The reward that all trials have, 0 or 1; None where they differ."""
+
     @property
     def prompts_without_trials(self) -> tuple[str, ...]:
         """Ids of the prompts without a scored trial: nothing can be learnt about them."""
         return tuple(prompt.id for prompt in self.prompts if not prompt.trials)
 
-    @property
-    def equal_reward(self) -> int | None:
-        """The reward that all trials have, 0 or 1, and a fault of the grader in most cases; None where they differ."""
-        n_right = sum(prompt.successes for prompt in self.prompts)
-        return {0: 0, self.n_trials: 1}.get(n_right) if self.n_trials else None
-
     def to_dict(self) -> dict[str, Any]:
         """Return the fields, those of the parts included, as JSON can hold them."""
-        return asdict(self) | {"equal_reward": self.equal_reward}
+        return asdict(self)
 
 
 def inspect(demonstrations: Demonstrations, other: Demonstrations | None = None) -> Inspection:
@@ -176,6 +173,7 @@ def inspect(demonstrations: Demonstrations, other: Demonstrations | None = None)
         repeats=_repeats(demonstrations),
         duplicates=_duplicates(demonstrations.queries),
         overlap=None if other is None else _overlap(demonstrations, other),
+        equal_reward=demonstrations.equal_reward,
     )
 
 

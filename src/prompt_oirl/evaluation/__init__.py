@@ -48,6 +48,7 @@ from prompt_oirl.evaluation.unseen_prompts import (
     validate_unseen,
 )
 from prompt_oirl.evaluation.values import (
+    average_value,
     oracle_choices,
     policy_value,
     random_prompt_value,
@@ -90,6 +91,7 @@ __all__ = [
     "UnseenPrompts",
     "VarianceComponents",
     "average_gain",
+    "average_value",
     "can_score_unseen",
     "chosen_rewards",
     "classify",

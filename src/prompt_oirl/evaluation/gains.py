@@ -101,21 +101,20 @@ def average_gain(
     """
     runs = _runs(demonstrations, pairs)
 
-    def estimated(some: Sequence[_Differences]) -> Estimate:
-        most = _most(demonstrations, some, groups, level)
+    def estimated(some: Sequence[_Differences], most: float) -> Estimate:
         outcomes = _averaged(demonstrations, some, groups)
         return estimate(outcomes, bounds=(-most, most), level=level, method=method, seed=seed)
 
-    found = estimated(runs)
+    most = _most(demonstrations, runs, groups, level)
+    found = estimated(runs, most)
     if n_folds is None:
         return found
     widening = fold_widening(n_folds, n_runs=len(pairs))
-    of_runs = [estimated([run]) for run in runs]
+    of_runs = [estimated([run], _most(demonstrations, [run], groups, level)) for run in runs]
     below, above = (
         float(widening * np.sqrt(np.mean(np.square(ends))))
         for ends in ([run.value - run.low for run in of_runs], [run.high - run.value for run in of_runs])
     )
-    most = _most(demonstrations, runs, groups, level)
     return replace(found, low=max(found.value - below, -most), high=min(found.value + above, most))
 
 

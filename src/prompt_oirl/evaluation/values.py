@@ -7,6 +7,8 @@ trial is left out and counted.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from prompt_oirl.arrays import BoolArray, FloatArray, IntArray
@@ -16,6 +18,7 @@ from prompt_oirl.evaluation.estimate import Estimate, IntervalMethod, Outcomes, 
 from prompt_oirl.evaluation.scores import mean_over_known
 
 __all__ = [
+    "average_value",
     "oracle_choices",
     "policy_value",
     "random_prompt_value",
@@ -53,6 +56,27 @@ def policy_value(
         rewards = np.where(within, rewards, np.nan)
     outcomes = _outcomes(demonstrations, rewards, groups, used_cells(demonstrations, [choices]))
     return estimate(outcomes, bounds=(0.0, 1.0), level=level, method=method, seed=seed)
+
+
+def average_value(
+    demonstrations: Demonstrations, runs: Sequence[IntArray], *, groups: IntArray, level: float = 0.95
+) -> Estimate:
+    """Estimate the mean success rate of the choices of several runs, such as several draws of the folds.
+
+    Runs are no further evidence: each query's rewards are averaged over the runs first, as `average_gain` does.
+
+    Args:
+        demonstrations: Held-out demonstrations of each run.
+        runs: The (n_queries,) choices of each.
+        groups: (n_queries,) group numbers.
+        level: Coverage aimed at.
+
+    Raises:
+        DataError: Fewer than two groups of queries have a trial of a chosen prompt.
+    """
+    rewards = mean_over_known(np.array([chosen_rewards(demonstrations, choices) for choices in runs]))
+    outcomes = _outcomes(demonstrations, rewards, groups, used_cells(demonstrations, runs))
+    return estimate(outcomes, bounds=(0.0, 1.0), level=level)
 
 
 def oracle_choices(demonstrations: Demonstrations) -> IntArray:

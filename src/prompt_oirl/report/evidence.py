@@ -75,11 +75,10 @@ def weigh_evidence(demonstrations: Demonstrations, *, groups: IntArray) -> Evide
         groups: (n_queries,) group numbers.
     """
     is_compared = (demonstrations.trials > 0).sum(axis=1) > 1
-    share = demonstrations.successes.sum() / demonstrations.trials.sum()
     return Evidence(
         n_queries=demonstrations.n_queries,
         n_compared_queries=int(is_compared.sum()),
         n_compared_groups=len(np.unique(groups[is_compared])),
         n_repeated_queries=int((demonstrations.trials > 1).any(axis=1).sum()),
-        equal_reward=int(share) if share in (0, 1) else None,
+        equal_reward=demonstrations.equal_reward,
     )

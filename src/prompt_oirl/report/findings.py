@@ -70,6 +70,11 @@ class GainFindings:
     reward_model: str | None
     """What chooses; None where one prompt serves all queries."""
 
+    @property
+    def has_one_baseline(self) -> bool:
+        """Whether all queries are compared with the same single prompt, and not with that of their fold."""
+        return self.share_of_best_single == 1
+
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:

@@ -13,6 +13,7 @@ from prompt_oirl.errors import DataError
 from prompt_oirl.evaluation import (
     CrossValidation,
     Estimate,
+    average_value,
     cross_validated_gain,
     random_prompt_value,
     win_map,
@@ -29,7 +30,6 @@ from prompt_oirl.report.calibration import AdvantageCalibration, calibrate_advan
 from prompt_oirl.report.findings import GainFindings, LeftOut, Missing
 from prompt_oirl.report.held_out import HeldOut, cross_fitted
 from prompt_oirl.report.label_audit import LabelAudit, audit_labels
-from prompt_oirl.report.success_rates import average_values
 from prompt_oirl.selection import Candidate, Selection
 from prompt_oirl.sources.logged_answers import LoggedAnswer
 from prompt_oirl.splits import Grouping
@@ -114,7 +114,9 @@ class Parts:
         found, level, groups = self._found, self.options.level, self._found.groups
         first = found.runs[0]
         pairs = _pairs(found.runs)
-        value, baseline_value = average_values(self.judged, pairs, groups=groups, level=level)
+        value, baseline_value = (
+            average_value(self.judged, side, groups=groups, level=level) for side in zip(*pairs, strict=True)
+        )
         return GainFindings(
             value=value,
             baseline_value=baseline_value,

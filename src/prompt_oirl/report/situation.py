@@ -19,13 +19,13 @@ __all__ = ["Situation", "rival_of", "rule_allows"]
 
 def rival_of(findings: Findings) -> str:
     """Return what a gain is over, as a sentence names it: one prompt, or that of each fold where these differ."""
-    best = prompt_name(findings.best_single)
-    share = 1.0 if isinstance(findings.gain, Missing) else findings.gain.share_of_best_single
-    if share == 1:
+    best, gain = prompt_name(findings.best_single), findings.gain
+    if isinstance(gain, Missing) or gain.has_one_baseline:
         return f"{best} for every query"
-    if share == 0:
+    if gain.share_of_best_single == 0:
         return "the best single prompt, another one in each fold"
-    return f"the best single prompt, which is {best} in the folds of {percent(share, 0)} of the queries"
+    share = percent(gain.share_of_best_single, 0)
+    return f"the best single prompt, which is {best} in the folds of {share} of the queries"
 
 
 def rule_allows(findings: Findings) -> bool:
@@ -80,7 +80,7 @@ class Situation:
         return cls(
             best=prompt_name(findings.best_single),
             rival=rival_of(findings),
-            is_one_rival=gain is None or gain.share_of_best_single == 1,
+            is_one_rival=gain is None or gain.has_one_baseline,
             other_best=None if findings.best_here == findings.best_single else prompt_name(findings.best_here),
             n_prompts=sum(prompt.trials > 0 for prompt in findings.inspection.prompts),
             leakage=findings.leakage,

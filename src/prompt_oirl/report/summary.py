@@ -35,7 +35,7 @@ def key_figures(findings: Findings) -> tuple[KeyFigure, ...]:
     if not isinstance(found, Missing):
         base = found.baseline_value
         detail = f"success rate, {percent(base.low)} to {percent(base.high)}"
-        best = prompt_name(findings.best_single) if found.share_of_best_single == 1 else "the best of each fold"
+        best = prompt_name(findings.best_single) if found.has_one_baseline else "the best of each fold"
         name = f"One prompt, {best}"
         figures += [
             KeyFigure(name, percent(base.value), marked(detail, base)),

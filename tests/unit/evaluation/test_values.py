@@ -9,6 +9,7 @@ from prompt_oirl.demonstrations import Demonstrations
 from prompt_oirl.errors import DataError, ParameterError
 from prompt_oirl.evaluation import (
     average_gain,
+    average_value,
     chosen_rewards,
     gain,
     oracle_choices,
@@ -17,6 +18,7 @@ from prompt_oirl.evaluation import (
     regret,
     share_of_inflated_headroom,
 )
+from prompt_oirl.testing import SyntheticWorld
 
 Make = Callable[..., Demonstrations]
 
@@ -57,6 +59,23 @@ def test_a_value_within_some_queries_rests_on_them(make_demonstrations: Make) ->
     logs = make_demonstrations([[1, 0], [0, 1], [1, 1], [0, 0]])
     value = policy_value(logs, single(logs, 0), groups=logs.groups(), within=np.array([True, False, True, False]))
     assert (value.value, value.n_queries, value.n_trials, value.n_left_out) == (1.0, 2, 2, 2)
+
+
+def test_an_average_value_of_one_run_rests_on_all_queries_where_its_prompt_was_tried() -> None:
+    logs = SyntheticWorld(n_queries=200, missing=0.5, seed=2).demonstrations
+    groups = logs.groups()
+    choices, single = np.random.default_rng(0).integers(0, 3, 200), np.zeros(200, dtype=int)
+    for each in (choices, single):
+        assert average_value(logs, [each], groups=groups) == policy_value(logs, each, groups=groups)
+
+
+def test_runs_are_averaged_query_by_query() -> None:
+    logs = SyntheticWorld(n_queries=100, missing=0.0, unparsable=0.0).demonstrations
+    groups, runs = logs.groups(), np.random.default_rng(1).integers(0, 3, (4, 100))
+    value = average_value(logs, list(runs), groups=groups)
+    of_runs = [policy_value(logs, choices, groups=groups).value for choices in runs]
+    assert value.value == pytest.approx(np.mean(of_runs))
+    assert value.n_queries == 100
 
 
 def test_gain_is_the_difference_of_the_values_where_nothing_is_missing(make_demonstrations: Make) -> None:

@@ -97,7 +97,7 @@ def _gain_figure(found: GainFindings) -> Figure:
 
 
 def _rates(findings: Findings, found: GainFindings) -> Table:
-    best = f", {prompt_name(findings.best_single)}" if found.share_of_best_single == 1 else " of each fold"
+    best = f", {prompt_name(findings.best_single)}" if found.has_one_baseline else " of each fold"
     rows = (
         ("chosen per query", found.value),
         (f"best single prompt{best}", found.baseline_value),

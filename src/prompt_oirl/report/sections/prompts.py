@@ -135,7 +135,7 @@ def _win_map(findings: Findings) -> Figure:
         "By prompt and the share of queries it is chosen for; in colour where the interval is above 0 and can be "
         f"trusted; {MARK} marks fewer than {FEWEST_GROUPS} groups of queries, too few for that. "
         f"{'The choices are those of the first draw of the folds. ' if found.n_runs > 1 else ''}"
-        f"{'The best single prompt is that of each fold. ' if found.share_of_best_single < 1 else ''}"
+        f"{'The best single prompt is that of each fold. ' if not found.has_one_baseline else ''}"
         f"n = {count(n_known)} queries with trials of both prompts; {percent(findings.level, 0)} intervals."
     )
     return Figure(title, svg, Table("win_map", caption, columns, rows))
